@@ -1,0 +1,1 @@
+# What `cmake --install` installs: the command, the library and its header.
