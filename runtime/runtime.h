@@ -1,0 +1,102 @@
+/* The runtime: its state, and the loop that runs ready tasks. */
+#ifndef ART_RUNTIME_H
+#define ART_RUNTIME_H
+
+#include "coroutine.h"
+#include "list.h"
+#include "poll.h"
+#include "scope.h"
+#include "task.h"
+#include "timer.h"
+
+#include "asyncrt.h"
+
+#define ART_TICK_STEPS 61    /* task steps between two polls */
+#define ART_STEP_OPS 128     /* ops that need not wait in one step */
+#define ART_POOLED_THREADS 256
+#define ART_OPS_CLASSES 16   /* arrays of 4, 8, … 131,072 ops are pooled */
+
+/* The clock is one of two; nothing else reads time. */
+typedef struct art_clock {
+  uint64_t (*now)(asyncrt *rt);
+} art_clock;
+
+typedef struct art_site {
+  struct art_site *next;
+  char text[];
+} art_site;
+
+struct asyncrt {
+  lua_State *L;    /* the main state; owned */
+  uv_loop_t *loop; /* borrowed; outlives the runtime */
+  asyncrt_options options;
+  const art_clock *clock; /* borrowed; static */
+  uint64_t virtual_now;
+  uint64_t tick_now; /* the clock when timers were last fired */
+  uint64_t random[4];
+
+  art_task *current;
+  art_task *ready_first, *ready_last;
+  uint32_t ready_count;
+  bool parking; /* the thread that yields waits for an op */
+  bool ending;  /* main has ended; handles are being closed */
+
+  art_timers timers;
+  uint32_t external; /* armed external ops, and holds */
+  uint32_t tasks;    /* that have not ended */
+  uint32_t next_id;
+  art_task *main;    /* while it runs */
+  int exit_status;
+  int requested_status; /* of rt.exit, or -1 */
+  bool deadlocked;
+
+  int anchors;      /* registry reference of the table of live objects */
+  int anchor_free;  /* first free place, linked through the table; 0: none */
+  int anchor_count; /* places ever used */
+  int cancelled;    /* registry reference of the cancellation value */
+  const void *event_metatable, *task_metatable; /* for comparison */
+  int threads;      /* registry reference of the table of pooled threads */
+  int thread_count; /* in it */
+
+  art_frame base_frame;
+  art_frame *free_frames;
+  art_timed_scope *free_scopes;
+  void *free_ops[ART_OPS_CLASSES];
+  art_site *sites[256];
+
+  art_link handles; /* of asyncrt_handle */
+  uint32_t handle_count;
+
+  int poll_fd;
+  bool loop_changed;
+  uint32_t watched;
+  art_watcher *to_free;
+  char *buffer; /* owned; ART_BUFFER bytes that every read may use */
+
+  uint64_t ticks, steps;
+};
+
+/* The runtime of a Lua thread. */
+static inline asyncrt *art_runtime_of(lua_State *L) {
+  art_frame *frame = art_frame_of(L);
+
+  return frame->task != NULL ? frame->task->rt : frame->u.rt;
+}
+
+/* A number in [0, bound), from the seed. */
+uint32_t art_random(asyncrt *rt, uint32_t bound);
+
+/* Keeps the value on the top of L, which is popped, from being collected;
+ * returns its place. */
+int art_anchor(lua_State *L, asyncrt *rt);
+void art_anchor_push(lua_State *L, asyncrt *rt, int place);
+void art_unanchor(lua_State *L, asyncrt *rt, int place);
+
+/* An interned "file:line" of the Lua function at `level`; never freed before
+ * the runtime. */
+const char *art_site_at(lua_State *L, int level);
+
+/* Says on stderr what every task waits for. */
+void art_report_tasks(lua_State *L, asyncrt *rt, const char *headline);
+
+#endif

@@ -1,0 +1,58 @@
+/* The timer heap: every deadline of a runtime, in one 4-ary heap. */
+#ifndef ART_TIMER_H
+#define ART_TIMER_H
+
+#include "asyncrt.h"
+
+#define ART_NS_PER_SECOND 1000000000u
+#define ART_NS_PER_MS 1000000u
+
+/* What a timer is embedded in. */
+enum { ART_TIMER_OP, ART_TIMER_SCOPE };
+
+/* A place in the heap keeps the keys, so that sifting touches one array. */
+typedef struct art_timer_entry {
+  uint64_t at;
+  uint64_t sequence; /* equal deadlines fire in arming order */
+  asyncrt_timer *timer;
+} art_timer_entry;
+
+typedef struct art_timers {
+  art_timer_entry *heap; /* owned */
+  uint32_t count, capacity;
+  uint64_t sequence;
+} art_timers;
+
+/* Makes room for `extra` more timers, so that arming cannot fail. Returns
+ * UV_ENOMEM without memory. */
+int art_timers_reserve(art_timers *timers, uint32_t extra);
+void art_timers_free(art_timers *timers);
+
+/* A timer at UINT64_MAX never fires and takes no place. */
+void art_timer_arm(art_timers *timers, asyncrt_timer *timer);
+void art_timer_disarm(art_timers *timers, asyncrt_timer *timer);
+
+/* The earliest deadline, or UINT64_MAX. */
+static inline uint64_t art_timers_next(const art_timers *timers) {
+  return timers->count > 0 ? timers->heap[0].at : UINT64_MAX;
+}
+
+/* Fires every timer due at `rt->tick_now`, in (deadline, arming order). */
+void art_timers_fire(asyncrt *rt);
+
+/* `seconds` from `now`, rounded up to a nanosecond; never for what is beyond
+ * the clock. `seconds` is not NaN. */
+uint64_t art_deadline(uint64_t now, double seconds);
+
+/* Checks the argument `arg` as a time in seconds (raises for NaN, or for a
+ * negative number unless `negative_allowed`) and returns its deadline. */
+uint64_t art_check_deadline(lua_State *L, int arg, bool negative_allowed);
+
+/* The op of sleep, after and of a select's number arms: prepared by setting
+ * u.timer.at. */
+extern const asyncrt_op_type art_timer_op;
+
+/* Prepares `op` as a timer that is due at `at`; raises without memory. */
+void art_timer_prepare(lua_State *L, asyncrt_op *op, uint64_t at);
+
+#endif
