@@ -1,0 +1,40 @@
+--- Runs the tests of a file with luaunit, inside the main task.
+local rt = require("asyncrt")
+local lu = require("luaunit")
+
+-- luaunit guards os.exit while it runs; the runtime's own is wanted.
+os.exit = lu.oldOsExit
+
+local harness = {}
+
+-- A test that leaves a task behind would disturb the ones after it.
+local function check_tasks(test)
+  return function(self)
+    local before = #rt.tasks()
+    test(self)
+    lu.assertEquals(#rt.tasks(), before, "tasks left behind")
+  end
+end
+
+local function wrap_tests()
+  for name, class in pairs(_G) do
+    if type(class) == "table" and name:find("^Test") then
+      for key, test in pairs(class) do
+        if type(test) == "function" and key:find("^test") then
+          class[key] = check_tasks(test)
+        end
+      end
+    end
+  end
+end
+
+--- Runs every test of the global tables whose names begin with "Test"; the
+--- arguments of the file are luaunit's. The exit status is 1 if one fails.
+function harness.run()
+  wrap_tests()
+  if lu.LuaUnit.run() > 0 then
+    rt.exit(1)
+  end
+end
+
+return harness
