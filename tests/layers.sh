@@ -36,11 +36,14 @@ for file in "${scheduler[@]}"; do
 done | report 'the runtime includes its own headers only'
 
 for file in "${bindings[@]}"; do
-  own=$(basename "${file%.[ch]}").h
-  for header in $(sed -nE 's/^ *# *include *"([^"]+)".*/\1/p' "$file"); do
+  for header in $(sed -nE 's/^ *# *include *"([^"]+)\.h".*/\1/p' "$file"); do
     case $header in
-      bindings.h | stream.h | "$own") ;;
-      *) [ ! -e "bindings/$header" ] || echo "$file: $header" ;;
+      bindings | stream | "$(basename "${file%.[ch]}")") ;;
+      *)
+        # A capability is what a module is opened from.
+        ! grep -qs '^int art_open_' "bindings/$header.c" ||
+          echo "$file: $header.h"
+        ;;
     esac
   done
 done | report 'a binding includes no other capability'
