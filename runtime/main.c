@@ -1,0 +1,419 @@
+/* asyncrt: the command line. */
+#include "asyncrt.h"
+#include "bindings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WATCH_MS 1000 /* a step that takes longer is reported */
+
+static const char usage[] =
+    "usage: asyncrt [options] [script [args]]\n"
+    "\n"
+    "Runs a Lua script; `-` reads it from standard input.\n"
+    "\n"
+    "  -e CHUNK         run the string CHUNK before the script\n"
+    "  -l MODULE        require MODULE into a global before the script\n"
+    "  --virtual-time   start the clock at 0 and let it jump to what is next\n"
+    "  --seed=N         draw every random choice from N; 0: from the system\n"
+    "  --watch-ms=N     report code that runs N ms without waiting; 0: never\n"
+    "  --preempt-ms=N   interrupt code that runs N ms without waiting\n"
+    "  --version        print the versions of asyncrt, Lua and libuv\n"
+    "  --help           print this\n"
+    "  --               end the options\n";
+
+/* What the command line says. */
+typedef struct command {
+  char **argv;
+  int argc;
+  int script; /* index of the script in argv; argc: there is none */
+  int steps;  /* options -e and -l */
+  bool version, help;
+  asyncrt_options options;
+} command;
+
+/* --- Options --- */
+
+static int misuse(const char *format, ...) {
+  va_list arguments;
+
+  fputs("asyncrt: ", stderr);
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fprintf(stderr, "\n%s", usage);
+  return ASYNCRT_EXIT_MISUSE;
+}
+
+/* Parses `option`, which is `name` and a number. Returns an exit status, or -1
+ * where it is another option. */
+static int parse_number(const char *option, const char *name, uint64_t limit,
+                        uint64_t *number) {
+  const char *text = option + strlen(name);
+  char *end;
+
+  if (strncmp(option, name, strlen(name)) != 0) return -1;
+  errno = 0;
+  *number = strtoull(text, &end, 10);
+  if (!isdigit((unsigned char) *text) || *end != '\0')
+    return misuse("'%s' needs a number", option);
+  if (errno == ERANGE || *number > limit)
+    return misuse("'%s' needs a smaller number", option);
+  return ASYNCRT_EXIT_OK;
+}
+
+static int parse_long_option(command *cmd, const char *option) {
+  uint64_t number = 0;
+  int status;
+
+  if (strcmp(option, "--version") == 0) {
+    cmd->version = true;
+  } else if (strcmp(option, "--help") == 0) {
+    cmd->help = true;
+  } else if (strcmp(option, "--virtual-time") == 0) {
+    cmd->options.virtual_time = true;
+  } else if ((status = parse_number(option, "--seed=", UINT64_MAX, &number)) >=
+             0) {
+    cmd->options.seed = number;
+    return status;
+  } else if ((status = parse_number(option, "--watch-ms=", UINT_MAX,
+                                    &number)) >= 0) {
+    cmd->options.watch_ms = (unsigned) number;
+    return status;
+  } else if ((status = parse_number(option, "--preempt-ms=", UINT_MAX,
+                                    &number)) >= 0) {
+    cmd->options.preempt_ms = (unsigned) number;
+    return status;
+  } else {
+    return misuse("unknown option '%s'", option);
+  }
+  return ASYNCRT_EXIT_OK;
+}
+
+/* True for -e and -l, whose argument may stand in the same word. */
+static bool is_step(const char *option) {
+  return option[1] == 'e' || option[1] == 'l';
+}
+
+static int parse_options(command *cmd) {
+  int i = 1;
+
+  for (; i < cmd->argc && cmd->argv[i][0] == '-'; i++) {
+    const char *option = cmd->argv[i];
+
+    if (strcmp(option, "-") == 0) break;
+    if (strcmp(option, "--") == 0) {
+      i++;
+      break;
+    }
+    if (option[1] == '-') {
+      int status = parse_long_option(cmd, option);
+      if (status != ASYNCRT_EXIT_OK) return status;
+    } else if (is_step(option)) {
+      cmd->steps++;
+      if (option[2] == '\0' && ++i == cmd->argc)
+        return misuse("'%s' needs an argument", option);
+    } else {
+      return misuse("unknown option '%s'", option);
+    }
+  }
+  cmd->script = i;
+  return ASYNCRT_EXIT_OK;
+}
+
+/* --- The script's environment --- */
+
+/* arg, as in lua: arg[0] is the script. */
+static void set_arg(lua_State *L, const command *cmd) {
+  int script = cmd->script < cmd->argc ? cmd->script : 0;
+
+  lua_createtable(L, cmd->argc - script - 1, script + 1);
+  for (int i = 0; i < cmd->argc; i++) {
+    lua_pushstring(L, cmd->argv[i]);
+    lua_rawseti(L, -2, i - script);
+  }
+  lua_setglobal(L, "arg");
+}
+
+/* Pushes the script's folder; nil where it has none, or one that a search path
+ * cannot express. */
+static void push_folder(lua_State *L, const command *cmd) {
+  const char *script = cmd->argv[cmd->script];
+  const char *slash;
+
+  if (script == NULL || strcmp(script, "-") == 0 ||
+      strpbrk(script, ";?") != NULL) {
+    lua_pushnil(L);
+    return;
+  }
+  slash = strrchr(script, '/');
+  if (slash == NULL) {
+    lua_pushliteral(L, "./");
+  } else {
+    lua_pushlstring(L, script, (size_t) (slash - script) + 1);
+  }
+}
+
+/* Sets the search path `field` of the table on the top of the stack: the
+ * `names` in `folder`, then what it was but for those in the current
+ * directory. */
+static void set_path(lua_State *L, const char *field, const char *folder,
+                     const char *const *names) {
+  luaL_Buffer path;
+  const char *rest;
+
+  lua_getfield(L, -1, field);
+  rest = luaL_checkstring(L, -1);
+  luaL_buffinit(L, &path);
+  for (int i = 0; folder != NULL && names[i] != NULL; i++) {
+    luaL_addstring(&path, folder);
+    luaL_addstring(&path, names[i]);
+    luaL_addchar(&path, ';');
+  }
+  while (*rest != '\0') {
+    size_t length = strcspn(rest, ";");
+    bool local = false;
+    for (int i = 0; names[i] != NULL; i++)
+      local = local ||
+              (strncmp(rest, "./", 2) == 0 && length == strlen(names[i]) + 2 &&
+               strncmp(rest + 2, names[i], length - 2) == 0);
+    if (!local && length > 0) {
+      luaL_addlstring(&path, rest, length);
+      luaL_addchar(&path, ';');
+    }
+    rest += length;
+    rest += *rest == ';';
+  }
+  if (luaL_bufflen(&path) > 0) luaL_buffsub(&path, 1);
+  luaL_pushresult(&path);
+  lua_setfield(L, -3, field);
+  lua_pop(L, 1);
+}
+
+static void set_paths(lua_State *L, const command *cmd) {
+  static const char *const sources[] = {"?.lua", "?/init.lua", NULL};
+  static const char *const libraries[] = {"?.so", NULL};
+  const char *folder;
+
+  push_folder(L, cmd);
+  folder = lua_tostring(L, -1);
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  set_path(L, "path", folder, sources);
+  set_path(L, "cpath", folder, libraries);
+  lua_pop(L, 2);
+}
+
+/* --- The main task --- */
+
+/* Runs the steps in upvalue 1, functions and names of modules, then the script
+ * if there is one, with the arguments. The first upvalue is a table, the second
+ * the number of functions that get no argument. */
+static int run_steps(lua_State *L, int status, lua_KContext step) {
+  lua_Integer count = lua_tointeger(L, lua_upvalueindex(2));
+
+  (void) status;
+  while (step < count) {
+    if (lua_rawgeti(L, lua_upvalueindex(1), ++step) == LUA_TFUNCTION) {
+      lua_callk(L, 0, 0, step, run_steps);
+    } else {
+      lua_getglobal(L, "require");
+      lua_pushvalue(L, -2);
+      lua_call(L, 1, 1);
+      lua_setglobal(L, lua_tostring(L, -2));
+      lua_pop(L, 1);
+    }
+  }
+  if (step == count &&
+      lua_rawgeti(L, lua_upvalueindex(1), ++step) == LUA_TFUNCTION) {
+    lua_insert(L, 1);
+    lua_callk(L, lua_gettop(L) - 1, 0, step, run_steps);
+  }
+  return 0;
+}
+
+static int start_steps(lua_State *L) {
+  return run_steps(L, LUA_OK, 0);
+}
+
+static void check_loaded(lua_State *L, int status) {
+  if (status != LUA_OK) lua_error(L);
+}
+
+/* Pushes the table of what to run before the script. */
+static void push_steps(lua_State *L, const command *cmd) {
+  int step = 0;
+
+  lua_createtable(L, cmd->steps + 1, 0);
+  for (int i = 1; i < cmd->script && cmd->argv[i][0] == '-'; i++) {
+    const char *option = cmd->argv[i];
+    const char *text = option + 2;
+
+    if (!is_step(option)) continue;
+    if (*text == '\0') text = cmd->argv[++i];
+    if (option[1] == 'l') {
+      lua_pushstring(L, text);
+    } else {
+      check_loaded(
+          L, luaL_loadbufferx(L, text, strlen(text), "=(command line)", "t"));
+    }
+    lua_rawseti(L, -2, ++step);
+  }
+}
+
+/* prepare(command) -> function, arguments…: the main task of the command. */
+static int prepare(lua_State *L) {
+  const command *cmd = lua_touserdata(L, 1);
+  const char *script = cmd->argv[cmd->script];
+
+  set_arg(L, cmd);
+  set_paths(L, cmd);
+  push_steps(L, cmd);
+  if (script != NULL) {
+    if (strcmp(script, "-") == 0) script = NULL;
+    check_loaded(L, luaL_loadfilex(L, script, "t"));
+  } else {
+    lua_pushnil(L);
+  }
+  if (cmd->steps > 0) {
+    lua_rawseti(L, -2, cmd->steps + 1);
+    lua_pushinteger(L, cmd->steps);
+    lua_pushcclosure(L, start_steps, 2);
+  }
+  luaL_checkstack(L, cmd->argc, "too many arguments");
+  for (int i = cmd->script + 1; i < cmd->argc; i++)
+    lua_pushstring(L, cmd->argv[i]);
+  return 1 + (cmd->script < cmd->argc ? cmd->argc - cmd->script - 1 : 0);
+}
+
+/* --- Signals --- */
+
+static uv_async_t interruption;
+static volatile sig_atomic_t interrupted;
+
+/* The first signal is left to the loop, the second ends a run that does not
+ * get there. */
+static void handle_interrupt(int signal_number) {
+  int saved = errno;
+
+  if (interrupted) _exit(128 + signal_number);
+  interrupted = signal_number;
+  uv_async_send(&interruption);
+  errno = saved;
+}
+
+static void on_interruption(uv_async_t *async) {
+  asyncrt_cancel(async->data, "interrupted");
+}
+
+/* A write to a connection that was closed is an error like any other, while
+ * output that nobody reads any more ends the process, as it does a filter. */
+static void handle_broken_pipe(int signal_number) {
+  struct pollfd output = {.fd = STDOUT_FILENO};
+  int saved = errno;
+
+  if (poll(&output, 1, 0) > 0 && (output.revents & POLLERR)) {
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+  }
+  errno = saved;
+}
+
+static void handle(int signal_number, void (*handler)(int)) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+
+  sigemptyset(&action.sa_mask);
+  sigaction(signal_number, &action, NULL);
+}
+
+/* --- The run --- */
+
+/* A descriptor that is closed would be taken by the first file opened. */
+static void open_standard_streams(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+      _exit(ASYNCRT_EXIT_ERROR);
+}
+
+/* The status of the run, unless its output is incomplete. */
+static int flush_output(int status) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+  if (errno != EPIPE)
+    fprintf(stderr, "asyncrt: cannot write to standard output: %s\n",
+            strerror(errno));
+  return status != ASYNCRT_EXIT_OK ? status : ASYNCRT_EXIT_ERROR;
+}
+
+static int run(asyncrt *rt, command *cmd) {
+  lua_State *L = asyncrt_state(rt);
+  int status;
+
+  lua_pushcfunction(L, prepare);
+  lua_pushlightuserdata(L, cmd);
+  if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {
+    fprintf(stderr, "asyncrt: %s\n", lua_tostring(L, -1));
+    return ASYNCRT_EXIT_ERROR;
+  }
+  interruption.data = rt;
+  handle(SIGINT, handle_interrupt);
+  handle(SIGTERM, handle_interrupt);
+  status = asyncrt_run(rt, lua_gettop(L) - 1);
+  handle(SIGINT, SIG_DFL);
+  handle(SIGTERM, SIG_DFL);
+  return status;
+}
+
+static int run_command(command *cmd) {
+  uv_loop_t loop;
+  asyncrt *rt;
+  int status = ASYNCRT_EXIT_ERROR;
+
+  if (uv_loop_init(&loop) < 0) goto fail;
+  if (uv_async_init(&loop, &interruption, on_interruption) < 0) goto fail_loop;
+  uv_unref((uv_handle_t *) &interruption);
+  rt = asyncrt_new(&loop, &cmd->options);
+  if (rt == NULL) goto fail_async;
+  status = run(rt, cmd);
+  asyncrt_free(rt);
+  rt = NULL;
+
+fail_async:
+  uv_close((uv_handle_t *) &interruption, NULL);
+  uv_run(&loop, UV_RUN_DEFAULT);
+fail_loop:
+  uv_loop_close(&loop);
+fail:
+  return status;
+}
+
+int main(int argc, char **argv) {
+  command cmd = {.argv = argv, .argc = argc, .options.watch_ms = WATCH_MS};
+  int status;
+
+  open_standard_streams();
+  handle(SIGPIPE, handle_broken_pipe);
+  status = parse_options(&cmd);
+  if (status != ASYNCRT_EXIT_OK) return status;
+  if (cmd.help) {
+    fputs(usage, stdout);
+  } else if (cmd.version) {
+    printf("asyncrt %s (%s, libuv %s)\n", ASYNCRT_VERSION, LUA_RELEASE,
+           uv_version_string());
+  } else if (cmd.script == argc && cmd.steps == 0) {
+    fputs(usage, stderr);
+    return ASYNCRT_EXIT_MISUSE;
+  } else {
+    status = run_command(&cmd);
+  }
+  return flush_output(status);
+}
