@@ -35,9 +35,18 @@ static inline void art_frame_set(lua_State *L, art_frame *frame) {
 /* Replaces pcall, xpcall, coroutine.* in the global table of L. */
 void art_open_coroutine(lua_State *L);
 
+/* pcall_all(f, ...) -> true, results... | false, err
+ *
+ * As Lua's own pcall: it catches a cancellation too. For adapters around
+ * foreign code, which must raise it again. */
+int art_pcall_all(lua_State *L);
+
 /* A message handler that keeps the traceback of the running thread in its task
  * and leaves the error value alone. */
 int art_keep_traceback(lua_State *L);
+
+/* Raises the error on the top again, its traceback being kept. */
+_Noreturn void art_raise_again(lua_State *L);
 
 /* Pushes text: the traceback of every thread of a waiting or running task. */
 void art_push_task_traceback(lua_State *L, struct art_task *task);

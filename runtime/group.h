@@ -3,6 +3,7 @@
 #define ART_GROUP_H
 
 #include "list.h"
+#include "op.h"
 #include "scope.h"
 
 #include "asyncrt.h"
@@ -33,15 +34,22 @@ typedef struct art_group {
   art_scope body;        /* the opener's code; unused by an implicit group */
   art_scope children;    /* the tasks */
   art_link tasks;        /* of art_task.sibling: the running ones */
-  uint32_t count, daemons; /* running tasks; how many of them are daemons */
-  uint32_t limit;        /* running tasks at once; 0: no limit */
+  uint32_t count, daemons; /* tasks; how many of them are daemons */
+  uint32_t running;        /* tasks that were started */
+  uint32_t completed_taken; /* of ART_GROUP_COMPLETED */
+  uint32_t limit;        /* tasks that run at once; UINT32_MAX: any number */
+  struct art_task *pending_first, *pending_last; /* beyond the limit */
   asyncrt_queue waiters; /* for all children, for a place, for a completion */
-  char *trace;           /* owned; traceback of the first failure, or NULL */
+  struct art_trace *trace; /* owned; of the first failure, or NULL */
   const char *site;      /* interned; where it was opened */
   int anchor;            /* its place in the runtime's anchors */
   uint8_t on_error;      /* art_on_error */
   bool implicit, function_form;
-  bool failed;  /* ART_GROUP_ERROR is set */
+  bool failed;  /* ART_GROUP_ERROR is set: a task failed first */
+  bool body_failed; /* the body failed first */
+  bool body_raised; /* the function form's body ended by an error */
+  bool waited;      /* leaving it took a wait */
+  bool tracks_completed; /* ART_GROUP_COMPLETED is a table */
   bool ending;  /* its body has ended; it waits for its tasks */
   bool closed;  /* takes no more tasks */
   bool daemons_cancelled;
@@ -58,24 +66,55 @@ art_group *art_group_current(lua_State *L, struct art_task *task);
 /* Cancels the tasks and, for the function form, the body. */
 void art_group_cancel(art_group *group, const char *reason);
 
-/* A task of the group ended; its error, if it failed, is on the top of the
- * stack of L. Runs in the ending task. */
-void art_group_failed(lua_State *L, art_group *group, struct art_task *task);
-void art_group_left(art_group *group, struct art_task *task);
+/* A new task: counts it and makes it ready, unless the limit is reached. */
+void art_group_joined(art_group *group, struct art_task *task);
 
-/* Waits until all tasks have ended. The op for it: object = group. */
+/* A task of the group failed with the error on the top of L, which stays. Runs
+ * in the ending task, before art_group_left. */
+void art_group_failed(lua_State *L, art_group *group, struct art_task *task);
+/* The task at `index` ended. */
+void art_group_left(lua_State *L, art_group *group, struct art_task *task,
+                    int index);
+
+/* The body ended with the error on the top of L. */
+void art_group_body_failed(lua_State *L, art_group *group, bool cancelled);
+
+/* True once all tasks have ended; cancels the daemons when only they are left.
+ * Otherwise wait with art_group_op: object = group. */
+bool art_group_finished(art_group *group);
 extern const asyncrt_op_type art_group_op;
 
-/* After the wait: unlinks the group from its task; it is closed. */
+/* As a wait in the code of its body: daemons do not count. */
+extern const asyncrt_op_type art_group_idle_op;
+
+/* Waits for the next task that ends: object = group; slot = the group. */
+extern const asyncrt_op_type art_group_completed_op;
+
+/* Unlinks a finished group from its task: it is closed. */
 void art_group_close(lua_State *L, art_group *group);
 
-/* Where the innermost scope of `task` is not `scope`, something inside was
- * never closed. Closes it, cancelling and awaiting its tasks, and returns
- * true when done; else returns false with a wait begun, whose result the
- * caller returns and whose continuation calls this again. */
-bool art_scope_unwind(lua_State *L, struct art_task *task, art_scope *scope,
-                      lua_KContext context, lua_KFunction k, int *result);
+/* Pushes the first failure. */
+void art_group_push_error(lua_State *L, art_group *group);
+void art_group_push_handler(lua_State *L, art_group *group);
+/* Adds the error on the top of L, which is popped, to the suppressed ones. */
+void art_group_suppress(lua_State *L, art_group *group);
 
-void art_open_group(lua_State *L);
+/* __close(group, err): the end of the block form. */
+int art_group_leave(lua_State *L);
+
+/* The function form: group at 1, function at 2. */
+int art_group_call(lua_State *L);
+
+/* Gives the tasks of every scope that is open in a task, whose code cannot go
+ * on, to the group that owns it, cancelled. */
+void art_scope_hand_over(lua_State *L, struct art_task *task);
+
+/* Closes what code inside `scope` opened in `task` and never closed, cancelling
+ * its tasks and, with `report`, saying so on stderr. Returns false where it must wait for tasks
+ * first: then return art_scope_wait(L, task, done), whose `done` calls this
+ * again. */
+bool art_scope_unwound(lua_State *L, struct art_task *task, art_scope *scope,
+                       bool report);
+int art_scope_wait(lua_State *L, struct art_task *task, art_done done);
 
 #endif

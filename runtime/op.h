@@ -28,10 +28,10 @@ typedef struct art_nacks {
 /* What a suspended task waits for; one in each task. */
 struct asyncrt_wait {
   lua_State *L;    /* the thread that waits: the task's innermost coroutine */
-  asyncrt_op *ops; /* borrowed: the task's own op, or a pooled array */
+  asyncrt_op *ops; /* the task's own op, or a pooled array, owned */
   art_nacks *nacks; /* borrowed; in a userdata on the stack of L, or NULL */
   uint32_t count;
-  uint32_t chosen;
+  uint32_t chosen; /* UINT32_MAX: none */
   uint8_t state; /* art_wait_state */
   bool no_cancel; /* the wait for a group's children cannot be abandoned */
 };
@@ -39,44 +39,58 @@ struct asyncrt_wait {
 /* Raises unless the running function may block; returns its task. */
 struct art_task *art_check_blocking(lua_State *L);
 
+/* Whether art_check_blocking would return. */
+bool art_can_block(lua_State *L);
+
 /* As asyncrt_prepare, for a wait that a cancellation does not end. */
 asyncrt_op *art_prepare_uncancellable(lua_State *L,
                                       const asyncrt_op_type *type,
                                       void *object);
 
-/* As asyncrt_perform, going on in `k` with `context` once the op is done: `k`
- * finds its results on the stack and calls art_performed first if it was
- * called with LUA_YIELD. Where nothing had to wait, calls k(L, LUA_OK, ctx). */
-int art_perform_k(lua_State *L, asyncrt_op *op, lua_KContext context,
-                  lua_KFunction k);
-int art_performed(lua_State *L);
+/* What a call goes on with once its op is done: the `results` of the op are on
+ * the top of the stack; returns the number of results of the call. */
+typedef int (*art_done)(lua_State *L, int results);
+
+/* As asyncrt_perform, going on in `done`. */
+int art_perform_then(lua_State *L, asyncrt_op *op, art_done done);
 
 /* Attempts `count` ops in an order drawn from the runtime's seed (those of type
  * ASYNCRT_OP_LAST after all others), else arms them all and suspends the task.
- * `k` is called as by art_perform_k; wait->chosen is the index of the op that
- * committed. `order` has room for `count` indexes and is scratch. */
-int art_perform_any(lua_State *L, struct art_task *task, asyncrt_op *ops,
-                    uint32_t count, lua_KContext context, lua_KFunction k);
+ * The ops are of art_ops_take and are given back; wait.chosen tells which one
+ * committed, to `done`. A cancellation point. */
+int art_perform_any(lua_State *L, struct art_task *task, art_done done);
 
 /* One attempt of all, in drawn order: ASYNCRT_NOT_READY, or ASYNCRT_DONE(n)
  * with the index in *chosen. */
 int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
                     uint32_t *chosen);
 
-/* Sets the latches of the nacks that `chosen` (UINT32_MAX: none) leaves out. */
-void art_nacks_fire(asyncrt *rt, art_nacks *nacks, uint32_t chosen);
+/* A one-shot fact that wakes all who wait for it, FIFO. */
+typedef struct art_latch {
+  asyncrt_queue waiters;
+  bool set;
+  bool read_only; /* a nack: only the runtime sets it */
+} art_latch;
 
-/* Puts the running task at the end of the run queue and calls `k` (with
- * LUA_YIELD) when its turn comes, cancelled or not. */
-int art_reschedule(lua_State *L, struct art_task *task, lua_KContext context,
-                   lua_KFunction k);
+void art_latch_set(art_latch *latch);
+
+/* Sets the latches of the nacks that `chosen` (UINT32_MAX: none) leaves out. */
+void art_nacks_fire(art_nacks *nacks, uint32_t chosen);
+
+/* Puts the running task at the end of the run queue; goes on in `done`, with 0
+ * results, when its turn comes, cancelled or not. */
+int art_reschedule(lua_State *L, struct art_task *task, art_done done);
 
 /* Abandons the wait of a waiting task, if it can be. Calls no Lua. */
 void art_wait_abandon(struct art_task *task);
 
-/* Pooled arrays of ops, zeroed. Raises without memory. */
-asyncrt_op *art_ops_take(lua_State *L, asyncrt *rt, uint32_t count);
-void art_ops_give(asyncrt *rt, asyncrt_op *ops, uint32_t count);
+/* Gives the task a pooled array of `count` zeroed ops as its wait's. Raises
+ * without memory. An array that an error left with the task is given back. */
+asyncrt_op *art_ops_take(lua_State *L, struct art_task *task, uint32_t count);
+void art_ops_give(struct art_task *task);
+
+/* Makes room for drawing the order of `count` ops; UV_ENOMEM without memory. */
+int art_order_reserve(asyncrt *rt, uint32_t count);
 
 /* Raises the cancellation of the running task's scope. */
 _Noreturn void art_raise_cancelled(lua_State *L);

@@ -14,6 +14,8 @@
 #define ART_TICK_STEPS 61    /* task steps between two polls */
 #define ART_STEP_OPS 128     /* ops that need not wait in one step */
 #define ART_POOLED_THREADS 256
+#define ART_TICK_NS 2000000u /* a tick that took longer ends early */
+#define ART_BUFFER 65536     /* bytes of the buffer that all reads share */
 #define ART_OPS_CLASSES 16   /* arrays of 4, 8, … 131,072 ops are pooled */
 
 /* The clock is one of two; nothing else reads time. */
@@ -37,7 +39,6 @@ struct asyncrt {
 
   art_task *current;
   art_task *ready_first, *ready_last;
-  uint32_t ready_count;
   bool parking; /* the thread that yields waits for an op */
   bool ending;  /* main has ended; handles are being closed */
 
@@ -48,13 +49,17 @@ struct asyncrt {
   art_task *main;    /* while it runs */
   int exit_status;
   int requested_status; /* of rt.exit, or -1 */
-  bool deadlocked;
+  unsigned deadlocks;
+  bool interrupted; /* by a signal: main may end cancelled, with status 0 */
 
   int anchors;      /* registry reference of the table of live objects */
   int anchor_free;  /* first free place, linked through the table; 0: none */
   int anchor_count; /* places ever used */
   int cancelled;    /* registry reference of the cancellation value */
-  const void *event_metatable, *task_metatable; /* for comparison */
+  /* For comparison; their addresses are registry keys of the metatables. */
+  const void *event_metatable, *task_metatable, *group_metatable;
+  char suppressed; /* its address: registry key of the table of rt.suppressed */
+  lua_CFunction traceback_function; /* debug.traceback, to know it by */
   int threads;      /* registry reference of the table of pooled threads */
   int thread_count; /* in it */
 
@@ -62,9 +67,11 @@ struct asyncrt {
   art_frame *free_frames;
   art_timed_scope *free_scopes;
   void *free_ops[ART_OPS_CLASSES];
+  uint32_t *order; /* owned; scratch for drawing the order of arms */
+  uint32_t order_capacity;
   art_site *sites[256];
 
-  art_link handles; /* of asyncrt_handle */
+  asyncrt_handle *first_handle, *last_handle;
   uint32_t handle_count;
 
   int poll_fd;
@@ -73,7 +80,7 @@ struct asyncrt {
   art_watcher *to_free;
   char *buffer; /* owned; ART_BUFFER bytes that every read may use */
 
-  uint64_t ticks, steps;
+  uint64_t ticks, steps, longest_step;
 };
 
 /* The runtime of a Lua thread. */
@@ -95,6 +102,10 @@ void art_unanchor(lua_State *L, asyncrt *rt, int place);
 /* An interned "file:line" of the Lua function at `level`; never freed before
  * the runtime. */
 const char *art_site_at(lua_State *L, int level);
+
+/* Main ended, with its result or error on the top of L: decides the exit
+ * status and reports the error. */
+void art_main_ended(lua_State *L, asyncrt *rt, art_task *main);
 
 /* Says on stderr what every task waits for. */
 void art_report_tasks(lua_State *L, asyncrt *rt, const char *headline);

@@ -29,7 +29,6 @@ typedef struct art_scope {
   uint8_t kind;
   bool cancelled; /* itself */
   bool effective; /* itself or from above */
-  bool deep;      /* opened by code, below a task's own: `task->scope` chain */
 } art_scope;
 
 /* A scope with a deadline: timeout, shield, deadline. */
@@ -46,7 +45,11 @@ typedef struct art_timed_scope {
 void art_scope_open(art_scope *scope, art_scope *parent, art_scope_kind kind,
                     struct art_task *task);
 
-/* Unlinks `scope`, which has no children. */
+/* Links a closed scope, with its state, below its `parent`, which may have
+ * changed. */
+void art_scope_relink(art_scope *scope);
+
+/* Unlinks `scope`; the ones below it stay with it. */
 void art_scope_close(art_scope *scope);
 
 /* Cancels `scope`: wakes every task that waits in it or below, except below a
@@ -60,7 +63,8 @@ bool art_scope_absorbs(const art_scope *scope);
 /* The reason of the outermost cancelled scope that reaches `scope`, or NULL. */
 const char *art_scope_reason(const art_scope *scope);
 
-/* Opens a scope of `task` that is cancelled at `at`; raises without memory. */
+/* Opens a scope of `task` that is cancelled at `at` (0: now); raises without
+ * memory. */
 art_timed_scope *art_timed_scope_open(lua_State *L, struct art_task *task,
                                       art_scope_kind kind, uint64_t at);
 /* Closes the innermost scope of its task and takes it back. */

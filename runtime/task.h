@@ -26,6 +26,13 @@ enum {
   ART_TASK_ARGUMENTS = ART_TASK_NAME /* from here on before the first step */
 };
 
+/* Where an error came from, for the reports: kept beside the error value, which
+ * crosses task borders unchanged. */
+typedef struct art_trace {
+  char *origin; /* owned; "task t7 (spawned at f.lua:3)", or NULL */
+  char *text;   /* owned; tracebacks, innermost first, or NULL */
+} art_trace;
+
 typedef struct art_task {
   asyncrt *rt;                 /* borrowed; outlives every task */
   struct art_task *ready_next; /* in the run queue */
@@ -41,21 +48,25 @@ typedef struct art_task {
   art_link sibling;           /* in group->tasks */
   asyncrt_queue joiners;
   const char *site; /* interned; where it was spawned */
-  char *trace;      /* owned; tracebacks of its failure, or NULL */
+  art_trace *trace; /* owned; of the error being raised or raised, or NULL */
   uint32_t id;      /* 0 is main */
   int anchor;       /* its place in the runtime's anchors */
   int results;      /* of a yielded, ended or failed inner coroutine; then of
                        the task */
   int inner_status;
-  uint16_t arguments; /* user values that hold arguments */
+  uint16_t arguments; /* user values that hold arguments, before the start */
   uint8_t budget;     /* ops left in this step */
   uint8_t state;      /* art_task_state */
   bool daemon : 1;
   bool has_name : 1;
   bool failed : 1;    /* ended by an error, cancelled or not */
   bool cancelled : 1; /* ended by its cancellation */
+  bool bound : 1;     /* ART_TASK_BINDINGS is in use */
+  bool unhandled : 1; /* the error is one of its group's handler */
   bool exposed : 1;   /* its thread was seen: never reused */
-  bool propagating : 1; /* the error being raised has its traceback kept */
+  bool propagating : 1; /* the error being raised came from another thread,
+                           whose traceback is kept: the next one is added */
+  bool kept : 1; /* the error being raised has its traceback kept already */
 } art_task;
 
 /* The task that runs `L`, or NULL. */
@@ -64,9 +75,10 @@ static inline art_task *art_task_of(lua_State *L) {
 }
 
 /* Pushes a new ready task that will call the function at `function` with the
- * values above it, which are popped. `group` is NULL for main alone. */
+ * values above it, which are popped. `group` is NULL for main alone. A string
+ * at `name`, if not 0, is its name. */
 art_task *art_task_new(lua_State *L, struct art_group *group, int function,
-                       const char *site);
+                       int name, bool daemon);
 
 /* Pushes the userdata of a task that has not ended. */
 void art_task_push(lua_State *L, art_task *task);
@@ -77,8 +89,24 @@ void art_task_ready(art_task *task);
 /* Runs one step of a task: until it waits, ends or yields its turn. */
 void art_task_step(lua_State *L, art_task *task);
 
-/* Fails a task whose thread cannot go on, with the error on the top of L. */
+/* Fails a task whose thread cannot go on, with the error on the top of L,
+ * which is popped. */
 void art_task_abort(lua_State *L, art_task *task);
+
+/* The kept traceback of an error on its way through a task. */
+void art_trace_add(art_task *task, const char *text);
+void art_trace_free(art_trace *trace);
+/* A copy, whose origin is `task` if it has none; NULL without memory. */
+art_trace *art_trace_copy(lua_State *L, art_task *task);
+
+/* Makes the trace of the failed task at `failed` that of the error that `task`
+ * is about to raise. */
+void art_trace_inherit(lua_State *L, art_task *task, int failed);
+
+/* Prints an error, the value at `index`, and its trace. */
+void art_trace_print(lua_State *L, const art_trace *trace, int index);
+/* Prints the error of a failed task. */
+void art_task_report(lua_State *L, art_task *task, int index);
 
 /* Writes `main`, `t7` or `t7 "name"`. */
 void art_task_describe(lua_State *L, art_task *task, char *text, size_t size);

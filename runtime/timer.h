@@ -8,7 +8,13 @@
 #define ART_NS_PER_MS 1000000u
 
 /* What a timer is embedded in. */
-enum { ART_TIMER_OP, ART_TIMER_SCOPE };
+enum { ART_TIMER_OP, ART_TIMER_SCOPE, ART_TIMER_CALLBACK };
+
+/* A timer that calls C, for a binding's own deadlines. It runs no Lua. */
+typedef struct art_callback_timer {
+  asyncrt_timer timer; /* kind = ART_TIMER_CALLBACK */
+  void (*fire)(struct art_callback_timer *callback);
+} art_callback_timer;
 
 /* A place in the heap keeps the keys, so that sifting touches one array. */
 typedef struct art_timer_entry {
@@ -40,8 +46,8 @@ static inline uint64_t art_timers_next(const art_timers *timers) {
 /* Fires every timer due at `rt->tick_now`, in (deadline, arming order). */
 void art_timers_fire(asyncrt *rt);
 
-/* `seconds` from `now`, rounded up to a nanosecond; never for what is beyond
- * the clock. `seconds` is not NaN. */
+/* `seconds` from `now`, rounded up to a nanosecond; UINT64_MAX (never) for what
+ * is beyond the clock, 0 (already due) for nothing or less. Not for NaN. */
 uint64_t art_deadline(uint64_t now, double seconds);
 
 /* Checks the argument `arg` as a time in seconds (raises for NaN, or for a

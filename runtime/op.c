@@ -1,0 +1,429 @@
+/* Waiting: how a task performs one op, or the first of several. */
+#include "op.h"
+
+#include "error.h"
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static art_task *task_of_wait(const asyncrt_wait *wait) {
+  return art_container_of(wait, art_task, wait);
+}
+
+asyncrt *asyncrt_op_runtime(const asyncrt_op *op) {
+  return task_of_wait(op->wait)->rt;
+}
+
+lua_State *asyncrt_op_thread(const asyncrt_op *op) {
+  return op->wait->L;
+}
+
+void asyncrt_queue_push(asyncrt_queue *queue, asyncrt_op *op) {
+  op->next = NULL;
+  op->prev = queue->last;
+  if (queue->last != NULL)
+    queue->last->next = op;
+  else
+    queue->first = op;
+  queue->last = op;
+}
+
+void asyncrt_queue_remove(asyncrt_queue *queue, asyncrt_op *op) {
+  if (op->prev != NULL)
+    op->prev->next = op->next;
+  else
+    queue->first = op->next;
+  if (op->next != NULL)
+    op->next->prev = op->prev;
+  else
+    queue->last = op->prev;
+  op->prev = op->next = NULL;
+}
+
+void art_push_cancelled(lua_State *L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, art_runtime_of(L)->cancelled);
+}
+
+bool art_is_cancelled(lua_State *L, int index) {
+  bool equal;
+
+  if (lua_type(L, index) != LUA_TUSERDATA) return false;
+  index = lua_absindex(L, index);
+  art_push_cancelled(L);
+  equal = lua_rawequal(L, -1, index);
+  lua_pop(L, 1);
+  return equal;
+}
+
+void art_raise_cancelled(lua_State *L) {
+  art_push_cancelled(L);
+  lua_error(L);
+  abort(); /* lua_error does not return, but is not declared so */
+}
+
+static const char *blocking_refusal(lua_State *L) {
+  art_frame *frame = art_frame_of(L);
+
+  if (frame->task == NULL)
+    return frame->u.rt->current == NULL
+               ? "cannot block here: not inside a task"
+               : "cannot block here: coroutine resumed by foreign code";
+  if (frame->unyieldable)
+    return "cannot block here: inside a coroutine resumed from a "
+           "non-yieldable C call";
+  if (!lua_isyieldable(L))
+    return "cannot block here: attempt to yield across a C-call boundary";
+  return NULL;
+}
+
+art_task *art_check_blocking(lua_State *L) {
+  art_frame *frame = art_frame_of(L);
+
+  if (frame->task == NULL || frame->unyieldable || !lua_isyieldable(L)) {
+    lua_pushstring(L, blocking_refusal(L));
+    lua_error(L);
+  }
+  return frame->task;
+}
+
+bool art_can_block(lua_State *L) {
+  return blocking_refusal(L) == NULL;
+}
+
+asyncrt_op *asyncrt_prepare(lua_State *L, const asyncrt_op_type *type,
+                            void *object) {
+  art_task *task = art_check_blocking(L);
+  asyncrt_op *op = &task->op;
+
+  op->wait = &task->wait;
+  op->type = type;
+  op->object = object;
+  task->wait.no_cancel = false;
+  return op;
+}
+
+asyncrt_op *art_prepare_uncancellable(lua_State *L, const asyncrt_op_type *type,
+                                      void *object) {
+  asyncrt_op *op = asyncrt_prepare(L, type, object);
+
+  op->wait->no_cancel = true;
+  return op;
+}
+
+static void arm(asyncrt *rt, asyncrt_op *op) {
+  if (op->type->flags & ASYNCRT_OP_EXTERNAL) rt->external++;
+  op->type->arm(op);
+}
+
+static void disarm(asyncrt *rt, asyncrt_op *op) {
+  if (op->type->flags & ASYNCRT_OP_EXTERNAL) rt->external--;
+  op->type->disarm(op);
+}
+
+static void disarm_all(asyncrt *rt, asyncrt_wait *wait) {
+  uint32_t i;
+
+  for (i = 0; i < wait->count; i++) disarm(rt, &wait->ops[i]);
+}
+
+void asyncrt_op_complete(asyncrt_op *op) {
+  asyncrt_wait *wait = op->wait;
+  art_task *task = task_of_wait(wait);
+
+  wait->state = ART_WAIT_COMMITTED;
+  wait->chosen = (uint32_t) (op - wait->ops);
+  disarm_all(task->rt, wait);
+  art_task_ready(task);
+  if (wait->nacks != NULL) art_nacks_fire(wait->nacks, wait->chosen);
+}
+
+void art_wait_abandon(art_task *task) {
+  asyncrt_wait *wait = &task->wait;
+
+  if (wait->state != ART_WAIT_ARMED || wait->no_cancel) return;
+  wait->state = ART_WAIT_ABANDONED;
+  wait->chosen = UINT32_MAX;
+  disarm_all(task->rt, wait);
+  art_task_ready(task);
+  if (wait->nacks != NULL) art_nacks_fire(wait->nacks, UINT32_MAX);
+}
+
+void art_latch_set(art_latch *latch) {
+  asyncrt_op *op;
+
+  latch->set = true;
+  while ((op = latch->waiters.first) != NULL) asyncrt_op_complete(op);
+}
+
+void art_nacks_fire(art_nacks *nacks, uint32_t chosen) {
+  uint32_t i;
+
+  for (i = 0; i < nacks->count; i++) {
+    art_nack *nack = &nacks->items[i];
+
+    if (chosen < nack->first || chosen > nack->last) {
+      if (!nack->latch->set) art_latch_set(nack->latch);
+    }
+  }
+}
+
+/* Suspends the running task; its wait says for what. */
+static int suspend(lua_State *L, art_task *task, lua_KContext context,
+                   lua_KFunction k) {
+  task->wait.L = L;
+  task->rt->parking = true;
+  return lua_yieldk(L, 0, context, k);
+}
+
+static int rescheduled(lua_State *L, int status, lua_KContext context) {
+  art_task *task = art_task_of(L);
+  art_done done = (art_done) context;
+
+  (void) status;
+  task->wait.state = ART_WAIT_IDLE;
+  return done(L, 0);
+}
+
+int art_reschedule(lua_State *L, art_task *task, art_done done) {
+  task->wait.state = ART_WAIT_QUEUED;
+  art_task_ready(task);
+  return suspend(L, task, (lua_KContext) done, rescheduled);
+}
+
+/* True where the task must give way first: its scope is cancelled (so that
+ * code which catches everything cannot spin) or its step used up its ops. */
+static bool must_give_way(art_task *task) {
+  if ((task->scope->effective && !task->wait.no_cancel) || task->budget == 0)
+    return true;
+  task->budget--;
+  return false;
+}
+
+static void check_cancelled(lua_State *L, art_task *task) {
+  if (task->scope->effective && !task->wait.no_cancel) art_raise_cancelled(L);
+}
+
+static int perform_now(lua_State *L, asyncrt_op *op, art_done done);
+
+static int performed(lua_State *L, int status, lua_KContext context) {
+  art_task *task = art_task_of(L);
+  art_done done = (art_done) context;
+  uint8_t state = task->wait.state;
+  int results;
+
+  (void) status;
+  task->wait.state = ART_WAIT_IDLE;
+  if (state == ART_WAIT_ABANDONED) art_raise_cancelled(L);
+  results = task->op.type->finish(&task->op, L);
+  if (results == ASYNCRT_AGAIN) {
+    check_cancelled(L, task);
+    return perform_now(L, &task->op, done);
+  }
+  return done != NULL ? done(L, results) : results;
+}
+
+static int perform_now(lua_State *L, asyncrt_op *op, art_done done) {
+  art_task *task = task_of_wait(op->wait);
+  int results = op->type->attempt(op, L);
+
+  if (results != ASYNCRT_NOT_READY)
+    return done != NULL ? done(L, results - 1) : results - 1;
+  if (task->wait.ops != op) art_ops_give(task);
+  task->wait.ops = op;
+  task->wait.count = 1;
+  task->wait.nacks = NULL;
+  task->wait.state = ART_WAIT_ARMED;
+  task->state = ART_TASK_WAITING;
+  arm(task->rt, op);
+  return suspend(L, task, (lua_KContext) done, performed);
+}
+
+static int perform_after_turn(lua_State *L, int status, lua_KContext context) {
+  art_task *task = art_task_of(L);
+
+  (void) status;
+  task->wait.state = ART_WAIT_IDLE;
+  check_cancelled(L, task);
+  return perform_now(L, &task->op, (art_done) context);
+}
+
+int art_perform_then(lua_State *L, asyncrt_op *op, art_done done) {
+  art_task *task = task_of_wait(op->wait);
+
+  if (must_give_way(task)) {
+    task->wait.state = ART_WAIT_QUEUED;
+    art_task_ready(task);
+    return suspend(L, task, (lua_KContext) done, perform_after_turn);
+  }
+  return perform_now(L, op, done);
+}
+
+int asyncrt_perform(lua_State *L, asyncrt_op *op) {
+  return art_perform_then(L, op, NULL);
+}
+
+/* --- Several ops --- */
+
+static unsigned class_of(uint32_t count) {
+  unsigned class = 0;
+
+  while ((4u << class) < count) class ++;
+  return class;
+}
+
+void art_ops_give(art_task *task) {
+  asyncrt *rt = task->rt;
+  asyncrt_op *ops = task->wait.ops;
+  unsigned class = class_of(task->wait.count);
+
+  task->wait.ops = NULL;
+  if (ops == NULL || ops == &task->op) return;
+  if (class >= ART_OPS_CLASSES) {
+    free(ops);
+  } else {
+    *(void **) (void *) ops = rt->free_ops[class];
+    rt->free_ops[class] = ops;
+  }
+}
+
+asyncrt_op *art_ops_take(lua_State *L, art_task *task, uint32_t count) {
+  asyncrt *rt = task->rt;
+  unsigned class = class_of(count);
+  asyncrt_op *ops;
+  uint32_t i;
+
+  art_ops_give(task);
+  if (art_timers_reserve(&rt->timers, count) != 0 ||
+      art_order_reserve(rt, count) != 0)
+    art_raise(L, "not enough memory");
+  if (class < ART_OPS_CLASSES && rt->free_ops[class] != NULL) {
+    ops = rt->free_ops[class];
+    rt->free_ops[class] = *(void **) (void *) ops;
+  } else {
+    ops = malloc((4u << class) * sizeof(*ops));
+    if (ops == NULL) art_raise(L, "not enough memory");
+  }
+  memset(ops, 0, count * sizeof(*ops));
+  for (i = 0; i < count; i++) ops[i].wait = &task->wait;
+  task->wait.ops = ops;
+  task->wait.count = count;
+  task->wait.no_cancel = false;
+  task->wait.nacks = NULL;
+  return ops;
+}
+
+int art_order_reserve(asyncrt *rt, uint32_t count) {
+  uint32_t *order;
+
+  if (count <= rt->order_capacity) return 0;
+  order = realloc(rt->order, 2 * count * sizeof(*order));
+  if (order == NULL) return UV_ENOMEM;
+  rt->order = order;
+  rt->order_capacity = 2 * count;
+  return 0;
+}
+
+/* Draws the next arm: one step of a Fisher-Yates shuffle of `order`, so that
+ * the first ready arm is found without shuffling the rest. */
+static uint32_t draw(asyncrt *rt, uint32_t place, uint32_t count) {
+  uint32_t *order = rt->order;
+  uint32_t other = place + art_random(rt, count - place);
+  uint32_t index = order[other];
+
+  order[other] = order[place];
+  order[place] = index;
+  return index;
+}
+
+int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
+                    uint32_t *chosen) {
+  uint32_t i, late = 0;
+  int results;
+
+  for (i = 0; i < count; i++) rt->order[i] = i;
+  for (i = 0; i < count; i++) {
+    asyncrt_op *op = &ops[draw(rt, i, count)];
+
+    if (op->type->flags & ASYNCRT_OP_LAST) {
+      late++;
+      continue;
+    }
+    results = op->type->attempt(op, L);
+    if (results != ASYNCRT_NOT_READY) {
+      *chosen = (uint32_t) (op - ops);
+      return results;
+    }
+  }
+  for (i = 0; i < count && late > 0; i++) {
+    asyncrt_op *op = &ops[rt->order[i]];
+
+    if (!(op->type->flags & ASYNCRT_OP_LAST)) continue;
+    late--;
+    results = op->type->attempt(op, L);
+    if (results != ASYNCRT_NOT_READY) {
+      *chosen = (uint32_t) (op - ops);
+      return results;
+    }
+  }
+  return ASYNCRT_NOT_READY;
+}
+
+static int performed_any(lua_State *L, int status, lua_KContext context) {
+  art_task *task = art_task_of(L);
+  art_done done = (art_done) context;
+  uint8_t state = task->wait.state;
+
+  (void) status;
+  task->wait.state = ART_WAIT_IDLE;
+  task->wait.nacks = NULL;
+  if (state == ART_WAIT_ABANDONED) {
+    art_ops_give(task);
+    art_raise_cancelled(L);
+  }
+  /* finish may raise; the array is back in its pool by then. */
+  task->op = task->wait.ops[task->wait.chosen];
+  art_ops_give(task);
+  return done(L, task->op.type->finish(&task->op, L));
+}
+
+static int perform_any_now(lua_State *L, art_task *task, art_done done) {
+  asyncrt *rt = task->rt;
+  asyncrt_wait *wait = &task->wait;
+  uint32_t i;
+  int results = art_attempt_any(L, rt, wait->ops, wait->count, &wait->chosen);
+
+  if (results != ASYNCRT_NOT_READY) {
+    art_ops_give(task);
+    if (wait->nacks != NULL) art_nacks_fire(wait->nacks, wait->chosen);
+    wait->nacks = NULL;
+    return done(L, results - 1);
+  }
+  wait->state = ART_WAIT_ARMED;
+  task->state = ART_TASK_WAITING;
+  for (i = 0; i < wait->count; i++) arm(rt, &wait->ops[rt->order[i]]);
+  return suspend(L, task, (lua_KContext) done, performed_any);
+}
+
+static int any_after_turn(lua_State *L, int status, lua_KContext context) {
+  art_task *task = art_task_of(L);
+
+  (void) status;
+  task->wait.state = ART_WAIT_IDLE;
+  if (task->scope->effective) {
+    if (task->wait.nacks != NULL) art_nacks_fire(task->wait.nacks, UINT32_MAX);
+    task->wait.nacks = NULL;
+    art_ops_give(task);
+    art_raise_cancelled(L);
+  }
+  return perform_any_now(L, task, (art_done) context);
+}
+
+int art_perform_any(lua_State *L, art_task *task, art_done done) {
+  if (must_give_way(task)) {
+    task->wait.state = ART_WAIT_QUEUED;
+    art_task_ready(task);
+    return suspend(L, task, (lua_KContext) done, any_after_turn);
+  }
+  return perform_any_now(L, task, done);
+}

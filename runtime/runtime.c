@@ -1,0 +1,570 @@
+/* The runtime: its state, and the loop that runs ready tasks. */
+#include "runtime.h"
+
+#include "error.h"
+#include "group.h"
+
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- Clock and chance --- */
+
+static uint64_t real_now(asyncrt *rt) {
+  (void) rt;
+  return uv_hrtime();
+}
+
+static uint64_t virtual_now(asyncrt *rt) {
+  return rt->virtual_now;
+}
+
+static const art_clock real_clock = {real_now};
+static const art_clock virtual_clock = {virtual_now};
+
+uint64_t asyncrt_now(asyncrt *rt) {
+  return rt->clock->now(rt);
+}
+
+/* splitmix64: spreads a seed over the state of the generator. */
+static uint64_t spread(uint64_t *seed) {
+  uint64_t z = (*seed += 0x9e3779b97f4a7c15u);
+
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+static uint64_t rotate(uint64_t x, int bits) {
+  return (x << bits) | (x >> (64 - bits));
+}
+
+/* xoshiro256**, by Blackman and Vigna. */
+static uint64_t next_random(uint64_t *s) {
+  uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
+
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = rotate(s[3], 45);
+  return result;
+}
+
+uint32_t art_random(asyncrt *rt, uint32_t bound) {
+  if (bound <= 1) return 0;
+  return (uint32_t) (((next_random(rt->random) >> 32) * bound) >> 32);
+}
+
+static void seed_random(asyncrt *rt, uint64_t seed) {
+  int i;
+
+  if (seed == 0 && !rt->options.virtual_time &&
+      uv_random(NULL, NULL, &seed, sizeof(seed), 0, NULL) != 0)
+    seed = uv_hrtime() ^ (uint64_t) getpid();
+  for (i = 0; i < 4; i++) rt->random[i] = spread(&seed);
+}
+
+/* --- Anchors: what keeps running tasks and open groups from collection --- */
+
+int art_anchor(lua_State *L, asyncrt *rt) {
+  int place = rt->anchor_free;
+
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
+  if (place != 0) {
+    lua_rawgeti(L, -1, place);
+    rt->anchor_free = (int) lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  } else {
+    place = rt->anchor_count + 1;
+  }
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, place);
+  if (place > rt->anchor_count) rt->anchor_count = place;
+  lua_pop(L, 1);
+  return place;
+}
+
+void art_anchor_push(lua_State *L, asyncrt *rt, int place) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
+  lua_rawgeti(L, -1, place);
+  lua_remove(L, -2);
+}
+
+void art_unanchor(lua_State *L, asyncrt *rt, int place) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
+  lua_pushinteger(L, rt->anchor_free);
+  lua_rawseti(L, -2, place);
+  lua_pop(L, 1);
+  rt->anchor_free = place;
+}
+
+/* --- Sites --- */
+
+static const char *intern_site(asyncrt *rt, const char *text) {
+  unsigned hash = 5381;
+  const char *c;
+  art_site **list, *site;
+  size_t size = strlen(text) + 1;
+
+  for (c = text; *c != '\0'; c++) hash = hash * 33 + (unsigned char) *c;
+  list = &rt->sites[hash % (sizeof(rt->sites) / sizeof(rt->sites[0]))];
+  for (site = *list; site != NULL; site = site->next)
+    if (strcmp(site->text, text) == 0) return site->text;
+  site = malloc(sizeof(*site) + size);
+  if (site == NULL) return "?";
+  memcpy(site->text, text, size);
+  site->next = *list;
+  *list = site;
+  return site->text;
+}
+
+const char *art_site_at(lua_State *L, int level) {
+  lua_Debug where;
+  char text[LUA_IDSIZE + 16];
+
+  for (; lua_getstack(L, level, &where); level++) {
+    lua_getinfo(L, "Sl", &where);
+    if (where.currentline <= 0) continue;
+    snprintf(text, sizeof(text), "%s:%d", where.short_src, where.currentline);
+    return intern_site(art_runtime_of(L), text);
+  }
+  return "?";
+}
+
+/* --- Creation --- */
+
+static int cancelled_tostring(lua_State *L) {
+  lua_pushliteral(L, "cancelled");
+  return 1;
+}
+
+static void *allocate(void *context, void *block, size_t old, size_t size) {
+  (void) context;
+  (void) old;
+  if (size == 0) {
+    free(block);
+    return NULL;
+  }
+  return realloc(block, size);
+}
+
+/* Reached only by an error outside every protected call: a bug. */
+static int panic(lua_State *L) {
+  static const char text[] = "asyncrt: unprotected error in the runtime\n";
+  ssize_t written = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+  (void) L;
+  (void) written;
+  _exit(70);
+}
+
+static void warn(void *context, const char *message, int continues) {
+  (void) context;
+  /* Lua sends "@on" and "@off" to control the warnings themselves. */
+  if (!continues && message[0] == '@') return;
+  art_log_text(message);
+  if (!continues) art_log_text("\n");
+}
+
+/* os.exit([code [, close]])
+ *
+ * Ends the process at once, stdio flushed. The state is not closed, whatever
+ * `close` says: the calling task runs in it. */
+static int exit_process(lua_State *L) {
+  int code;
+
+  if (lua_isnoneornil(L, 1) || (lua_isboolean(L, 1) && lua_toboolean(L, 1)))
+    code = EXIT_SUCCESS;
+  else if (lua_isboolean(L, 1))
+    code = EXIT_FAILURE;
+  else
+    code = (int) art_check_integer(L, 1, INT32_MIN, INT32_MAX);
+  exit(code);
+}
+
+static void open_registry(lua_State *L, asyncrt *rt) {
+  lua_createtable(L, 64, 0);
+  rt->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_createtable(L, ART_POOLED_THREADS, 0);
+  rt->threads = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_newuserdatauv(L, 0, 0);
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, cancelled_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, "asyncrt.cancelled");
+  lua_setfield(L, -2, "__name");
+  lua_setmetatable(L, -2);
+  rt->cancelled = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &rt->suppressed);
+}
+
+/* Metatables that the runtime itself needs; bindings add the methods. */
+static const void *open_metatable(lua_State *L, const void *key,
+                                  const char *name) {
+  const void *pointer;
+
+  lua_newtable(L);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  pointer = lua_topointer(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+  return pointer;
+}
+
+static int open_state(lua_State *L) {
+  asyncrt *rt = lua_touserdata(L, 1);
+
+  luaL_openlibs(L);
+  open_registry(L, rt);
+  rt->task_metatable = open_metatable(L, &rt->task_metatable, "asyncrt.task");
+  rt->group_metatable =
+      open_metatable(L, &rt->group_metatable, "asyncrt.group");
+  rt->event_metatable =
+      open_metatable(L, &rt->event_metatable, "asyncrt.event_object");
+  art_open_coroutine(L);
+  lua_getglobal(L, LUA_OSLIBNAME);
+  lua_pushcfunction(L, exit_process);
+  lua_setfield(L, -2, "exit");
+  return 0;
+}
+
+asyncrt *asyncrt_new(uv_loop_t *loop, const asyncrt_options *options) {
+  asyncrt *rt = calloc(1, sizeof(*rt));
+
+  if (rt == NULL) return NULL;
+  if (options != NULL) rt->options = *options;
+  rt->loop = loop;
+  rt->clock = rt->options.virtual_time ? &virtual_clock : &real_clock;
+  rt->requested_status = -1;
+  rt->poll_fd = -1;
+  rt->base_frame.u.rt = rt;
+  seed_random(rt, rt->options.seed);
+  rt->buffer = malloc(ART_BUFFER);
+  rt->L = lua_newstate(allocate, NULL);
+  if (rt->buffer == NULL || rt->L == NULL || art_poll_init(rt) != 0) goto fail;
+  art_frame_set(rt->L, &rt->base_frame);
+  lua_atpanic(rt->L, panic);
+  lua_setwarnf(rt->L, warn, NULL);
+  lua_pushcfunction(rt->L, open_state);
+  lua_pushlightuserdata(rt->L, rt);
+  if (lua_pcall(rt->L, 1, 0, 0) != LUA_OK) goto fail;
+  return rt;
+fail:
+  asyncrt_free(rt);
+  return NULL;
+}
+
+void asyncrt_free(asyncrt *rt) {
+  size_t i;
+
+  if (rt->L != NULL) lua_close(rt->L);
+  art_poll_close(rt);
+  art_timers_free(&rt->timers);
+  while (rt->free_frames != NULL) {
+    art_frame *frame = rt->free_frames;
+
+    rt->free_frames = frame->u.next;
+    free(frame);
+  }
+  while (rt->free_scopes != NULL) {
+    art_timed_scope *timed = rt->free_scopes;
+
+    rt->free_scopes = timed->next;
+    free(timed);
+  }
+  for (i = 0; i < ART_OPS_CLASSES; i++) {
+    while (rt->free_ops[i] != NULL) {
+      void *ops = rt->free_ops[i];
+
+      rt->free_ops[i] = *(void **) ops;
+      free(ops);
+    }
+  }
+  for (i = 0; i < sizeof(rt->sites) / sizeof(rt->sites[0]); i++) {
+    while (rt->sites[i] != NULL) {
+      art_site *site = rt->sites[i];
+
+      rt->sites[i] = site->next;
+      free(site);
+    }
+  }
+  free(rt->order);
+  free(rt->buffer);
+  free(rt);
+}
+
+lua_State *asyncrt_state(asyncrt *rt) {
+  return rt->L;
+}
+
+uv_loop_t *asyncrt_loop(asyncrt *rt) {
+  return rt->loop;
+}
+
+asyncrt *asyncrt_of(lua_State *L) {
+  return art_runtime_of(L);
+}
+
+void asyncrt_hold(asyncrt *rt) {
+  rt->external++;
+}
+
+void asyncrt_release(asyncrt *rt) {
+  rt->external--;
+}
+
+void asyncrt_preload(asyncrt *rt, const char *name, lua_CFunction open) {
+  lua_State *L = rt->L;
+
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, open);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
+void asyncrt_cancel(asyncrt *rt, const char *reason) {
+  if (rt->main != NULL) art_scope_cancel(&rt->main->base, reason);
+}
+
+/* --- Reports --- */
+
+/* The first line of Lua code in a thread's calls, or NULL. */
+static const char *line_of(lua_State *L, lua_State *thread) {
+  const char *site;
+
+  (void) L;
+  while (thread != NULL) {
+    site = art_site_at(thread, 0);
+    if (*site != '?') return site;
+    thread = art_frame_of(thread)->parent;
+  }
+  return NULL;
+}
+
+static void report_task(lua_State *L, art_task *task) {
+  char name[96], what[128];
+  const asyncrt_wait *wait = &task->wait;
+  const char *line = task->root != NULL ? line_of(L, wait->L) : NULL;
+  uint32_t i;
+
+  art_task_describe(L, task, name, sizeof(name));
+  fputs("  ", stderr);
+  art_log_text(name);
+  if (task->state == ART_TASK_WAITING && wait->state == ART_WAIT_ARMED) {
+    for (i = 0; i < wait->count && i < 8; i++) {
+      const asyncrt_op *op = &wait->ops[i];
+
+      op->type->describe(op, what, sizeof(what));
+      fputs(i == 0 ? " waits for " : ", ", stderr);
+      art_log_text(what);
+    }
+    if (i < wait->count)
+      fprintf(stderr, " and %u more", (unsigned) (wait->count - i));
+  } else {
+    fputs(task->state == ART_TASK_RUNNING ? " runs" : " is ready", stderr);
+  }
+  if (line != NULL) fprintf(stderr, " at %s", line);
+  fprintf(stderr, " (spawned at %s)\n", task->site);
+}
+
+void art_report_tasks(lua_State *L, asyncrt *rt, const char *headline) {
+  int place;
+
+  luaL_checkstack(L, 8, NULL);
+  art_log("%s", headline);
+  for (place = 1; place <= rt->anchor_count; place++) {
+    art_anchor_push(L, rt, place);
+    if (lua_getmetatable(L, -1)) {
+      if (lua_topointer(L, -1) == rt->task_metatable)
+        report_task(L, lua_touserdata(L, -2));
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  fflush(stderr);
+}
+
+/* --- The loop --- */
+
+static art_task *next_ready(asyncrt *rt) {
+  art_task *task = rt->ready_first;
+
+  rt->ready_first = task->ready_next;
+  if (rt->ready_first == NULL) rt->ready_last = NULL;
+  return task;
+}
+
+static void run_ready(lua_State *L, asyncrt *rt) {
+  uint64_t start = rt->tick_now;
+  int steps = 0;
+
+  while (rt->ready_first != NULL && steps < ART_TICK_STEPS) {
+    art_task_step(L, next_ready(rt));
+    if (++steps % 16 == 0 && real_now(rt) - start > ART_TICK_NS &&
+        !rt->options.virtual_time)
+      break;
+  }
+}
+
+/* Every task waits for another one. Cancels main, so that closers run; then
+ * what a shield keeps alive; then gives up. */
+static void break_deadlock(lua_State *L, asyncrt *rt) {
+  int place;
+
+  switch (rt->deadlocks++) {
+    case 0:
+      art_report_tasks(L, rt, "deadlock: all tasks are blocked");
+      rt->exit_status = ASYNCRT_EXIT_DEADLOCK;
+      asyncrt_cancel(rt, "deadlock");
+      break;
+    case 1:
+      art_report_tasks(L, rt, "deadlock again: cancelling shielded tasks");
+      for (place = 1; place <= rt->anchor_count; place++) {
+        art_anchor_push(L, rt, place);
+        if (lua_getmetatable(L, -1)) {
+          if (lua_topointer(L, -1) == rt->task_metatable) {
+            art_task *task = lua_touserdata(L, -2);
+
+            art_scope_cancel(task->scope, "deadlock");
+          }
+          lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+      }
+      break;
+    default:
+      art_log("deadlock: cannot be broken by cancelling");
+      fflush(NULL);
+      _exit(ASYNCRT_EXIT_DEADLOCK);
+  }
+}
+
+/* How long a tick may wait for events, or UINT64_MAX. */
+static uint64_t patience(asyncrt *rt) {
+  uint64_t next = art_timers_next(&rt->timers), now;
+
+  if (rt->ready_first != NULL) return 0;
+  if (rt->options.virtual_time) {
+    if (rt->external > 0) return UINT64_MAX;
+    if (next != UINT64_MAX) rt->virtual_now = next;
+    return 0;
+  }
+  if (next == UINT64_MAX) return UINT64_MAX;
+  now = asyncrt_now(rt);
+  return next > now ? next - now : 0;
+}
+
+static void tick(lua_State *L, asyncrt *rt) {
+  rt->ticks++;
+  run_ready(L, rt);
+  rt->tick_now = asyncrt_now(rt);
+  art_timers_fire(rt);
+  if (rt->tasks == 0) return;
+  if (rt->ready_first == NULL && rt->external == 0 &&
+      art_timers_next(&rt->timers) == UINT64_MAX) {
+    art_poll_wait(rt, 0); /* a signal may be on its way */
+    if (rt->ready_first == NULL && rt->external == 0)
+      break_deadlock(L, rt);
+    return;
+  }
+  art_poll_wait(rt, patience(rt));
+  rt->tick_now = asyncrt_now(rt);
+  art_timers_fire(rt);
+}
+
+static int run_loop(lua_State *L) {
+  asyncrt *rt = lua_touserdata(L, 1);
+
+  while (rt->tasks > 0) tick(L, rt);
+  return 0;
+}
+
+/* Runs the loop. An error in it, which only the lack of memory makes, ends the
+ * task that was being run and no other. */
+static void run_tasks(asyncrt *rt) {
+  lua_State *L = rt->L;
+  int top = lua_gettop(L);
+
+  for (;;) {
+    lua_pushcfunction(L, run_loop);
+    lua_pushlightuserdata(L, rt);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) break;
+    if (rt->current != NULL) {
+      art_task *task = rt->current;
+
+      rt->current = NULL;
+      rt->parking = false;
+      art_task_abort(L, task);
+    }
+    lua_settop(L, top);
+  }
+}
+
+void art_main_ended(lua_State *L, asyncrt *rt, art_task *main) {
+  rt->main = NULL;
+  if (!main->failed) return;
+  if (main->cancelled) {
+    const char *reason = art_scope_reason(&main->base);
+
+    if (rt->deadlocks > 0 || rt->requested_status >= 0 || rt->interrupted)
+      return;
+    art_log("main was cancelled: %s", reason != NULL ? reason : "?");
+  } else {
+    art_trace_print(L, main->trace, -1);
+  }
+  if (rt->exit_status == ASYNCRT_EXIT_OK) rt->exit_status = ASYNCRT_EXIT_ERROR;
+}
+
+/* Closes what is still open, in the order of opening, and waits for it. */
+static void close_handles(asyncrt *rt) {
+  asyncrt_handle *handle, *next;
+
+  for (handle = rt->first_handle; handle != NULL; handle = next) {
+    next = handle->next;
+    handle->close(handle);
+  }
+  while (rt->handle_count > 0) {
+    rt->tick_now = asyncrt_now(rt);
+    art_timers_fire(rt);
+    if (rt->handle_count > 0) art_poll_wait(rt, patience(rt));
+  }
+}
+
+int asyncrt_run(asyncrt *rt, int nargs) {
+  lua_State *L = rt->L;
+
+  rt->exit_status = ASYNCRT_EXIT_OK;
+  rt->deadlocks = 0;
+  rt->next_id = 0;
+  rt->tick_now = asyncrt_now(rt);
+  rt->main = art_task_new(L, NULL, lua_gettop(L) - nargs, 0, false);
+  lua_pop(L, 1);
+  run_tasks(rt);
+  close_handles(rt);
+  art_poll_wait(rt, 0);
+  if (rt->requested_status >= 0) return rt->requested_status;
+  return rt->exit_status;
+}
+
+int asyncrt_run_file(asyncrt *rt, const char *path, int argc, char **argv) {
+  lua_State *L = rt->L;
+  int i;
+
+  if (luaL_loadfilex(L, path, "t") != LUA_OK) {
+    art_log("%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return ASYNCRT_EXIT_ERROR;
+  }
+  luaL_checkstack(L, argc, "too many arguments");
+  for (i = 0; i < argc; i++) lua_pushstring(L, argv[i]);
+  return asyncrt_run(rt, argc);
+}

@@ -1,0 +1,523 @@
+/* Tasks: a coroutine that the scheduler runs, owned by a group. */
+#include "task.h"
+
+#include "error.h"
+#include "group.h"
+#include "runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- Traces --- */
+
+void art_trace_free(art_trace *trace) {
+  if (trace == NULL) return;
+  free(trace->origin);
+  free(trace->text);
+  free(trace);
+}
+
+void art_trace_add(art_task *task, const char *text) {
+  size_t old, length = strlen(text);
+  char *joined;
+
+  if (task->trace == NULL) task->trace = calloc(1, sizeof(art_trace));
+  if (task->trace == NULL) return; /* the error itself matters more */
+  old = task->trace->text != NULL ? strlen(task->trace->text) : 0;
+  joined = realloc(task->trace->text, old + length + 2);
+  if (joined == NULL) return;
+  if (old > 0) joined[old++] = '\n';
+  memcpy(joined + old, text, length + 1);
+  task->trace->text = joined;
+}
+
+art_trace *art_trace_copy(lua_State *L, art_task *task) {
+  art_trace *copy = calloc(1, sizeof(*copy));
+  char name[96], origin[256];
+
+  if (copy == NULL) return NULL;
+  if (task->trace != NULL && task->trace->text != NULL)
+    copy->text = strdup(task->trace->text);
+  if (task->trace != NULL && task->trace->origin != NULL) {
+    copy->origin = strdup(task->trace->origin);
+  } else {
+    art_task_describe(L, task, name, sizeof(name));
+    snprintf(origin, sizeof(origin), "task %s (spawned at %s)", name,
+             task->site);
+    copy->origin = strdup(origin);
+  }
+  return copy;
+}
+
+void art_trace_print(lua_State *L, const art_trace *trace, int index) {
+  const char *message = art_push_error_text(L, index);
+
+  fputs("asyncrt: ", stderr);
+  if (trace != NULL && trace->origin != NULL) {
+    art_log_text(trace->origin);
+    fputs(" failed: ", stderr);
+  }
+  art_log_text(message);
+  fputc('\n', stderr);
+  if (trace != NULL && trace->text != NULL) {
+    art_log_text(trace->text);
+    fputc('\n', stderr);
+  }
+  fflush(stderr);
+  lua_pop(L, 1);
+}
+
+void art_task_report(lua_State *L, art_task *task, int index) {
+  art_trace *trace;
+
+  index = lua_absindex(L, index);
+  trace = art_trace_copy(L, task);
+  art_trace_print(L, trace, index);
+  art_trace_free(trace);
+}
+
+void art_task_describe(lua_State *L, art_task *task, char *text, size_t size) {
+  if (task->id == 0) {
+    snprintf(text, size, "main");
+  } else if (!task->has_name || task->state == ART_TASK_DONE) {
+    snprintf(text, size, "t%u", (unsigned) task->id);
+  } else {
+    art_task_push(L, task);
+    lua_getiuservalue(L, -1, ART_TASK_NAME);
+    snprintf(text, size, "t%u \"%s\"", (unsigned) task->id,
+             lua_tostring(L, -1));
+    lua_pop(L, 2);
+  }
+}
+
+/* --- Birth --- */
+
+void art_task_push(lua_State *L, art_task *task) {
+  art_anchor_push(L, task->rt, task->anchor);
+}
+
+void art_task_ready(art_task *task) {
+  asyncrt *rt = task->rt;
+
+  task->state = ART_TASK_READY;
+  task->ready_next = NULL;
+  if (rt->ready_last != NULL)
+    rt->ready_last->ready_next = task;
+  else
+    rt->ready_first = task;
+  rt->ready_last = task;
+}
+
+art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
+                       bool daemon) {
+  asyncrt *rt = art_runtime_of(L);
+  art_task *task, *spawner = art_task_of(L);
+  int arguments = lua_gettop(L) - function, i;
+  int first = name != 0 ? ART_TASK_ARGUMENTS + 1 : ART_TASK_ARGUMENTS;
+  const char *site = group != NULL ? art_site_at(L, 1) : "the command line";
+
+  luaL_checkstack(L, 8, NULL);
+  task = lua_newuserdatauv(L, sizeof(*task), first - 1 + arguments);
+  memset(task, 0, sizeof(*task));
+  task->rt = rt;
+  task->state = ART_TASK_DONE; /* until nothing below can raise */
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &rt->task_metatable);
+  lua_setmetatable(L, -2);
+  for (i = 0; i < arguments; i++) {
+    lua_pushvalue(L, function + 1 + i);
+    lua_setiuservalue(L, -2, first + i);
+  }
+  lua_pushvalue(L, function);
+  lua_setiuservalue(L, -2, ART_TASK_VALUE);
+  if (name != 0) {
+    lua_pushvalue(L, name);
+    lua_setiuservalue(L, -2, ART_TASK_NAME);
+    task->has_name = true;
+  }
+  if (spawner != NULL && spawner->bound) {
+    art_task_push(L, spawner);
+    lua_getiuservalue(L, -1, ART_TASK_BINDINGS);
+    lua_setiuservalue(L, -3, ART_TASK_BINDINGS);
+    lua_pop(L, 1);
+    task->bound = true;
+  }
+  lua_pushvalue(L, -1);
+  task->anchor = art_anchor(L, rt);
+  lua_replace(L, function);
+  lua_settop(L, function);
+
+  task->arguments = (uint16_t) arguments;
+  task->site = site;
+  task->id = rt->next_id++;
+  task->daemon = daemon;
+  task->group = group;
+  task->scope = &task->base;
+  art_scope_open(&task->base, group != NULL ? &group->children : NULL,
+                 ART_SCOPE_TASK, task);
+  rt->tasks++;
+  if (group != NULL)
+    art_group_joined(group, task);
+  else
+    art_task_ready(task);
+  return task;
+}
+
+/* --- End --- */
+
+/* Stores the `results` values on the top of L in the task's userdata, at
+ * `index`: one as it is, more in a table. */
+static void store_results(lua_State *L, art_task *task, int index,
+                          int results) {
+  int i;
+
+  task->results = results;
+  if (results == 0) {
+    lua_pushnil(L);
+  } else if (results > 1) {
+    lua_createtable(L, results, 0);
+    lua_insert(L, -results - 1);
+    for (i = results; i >= 1; i--) lua_rawseti(L, -i - 1, i);
+  }
+  lua_setiuservalue(L, index, ART_TASK_VALUE);
+}
+
+/* Moves the trace of a failure to the userdata, where it is collected with it:
+ * a table of origin and text in place of the bindings. */
+static void store_trace(lua_State *L, art_task *task, int index) {
+  art_trace *trace = task->trace;
+
+  if (trace != NULL && task->failed) {
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, trace->origin);
+    lua_setfield(L, -2, "origin");
+    lua_pushstring(L, trace->text);
+    lua_setfield(L, -2, "text");
+  } else {
+    lua_pushnil(L);
+  }
+  lua_setiuservalue(L, index, ART_TASK_BINDINGS);
+  art_trace_free(trace);
+  task->trace = NULL;
+}
+
+void art_trace_inherit(lua_State *L, art_task *task, int failed) {
+  const art_task *other = lua_touserdata(L, failed);
+  char origin[256];
+  const char *text;
+
+  art_trace_free(task->trace);
+  task->trace = calloc(1, sizeof(art_trace));
+  if (task->trace == NULL) return;
+  if (lua_getiuservalue(L, failed, ART_TASK_BINDINGS) == LUA_TTABLE) {
+    lua_getfield(L, -1, "text");
+    text = lua_tostring(L, -1);
+    if (text != NULL) task->trace->text = strdup(text);
+    lua_getfield(L, -2, "origin");
+    text = lua_tostring(L, -1);
+    if (text != NULL) task->trace->origin = strdup(text);
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
+  if (task->trace->origin == NULL) {
+    snprintf(origin, sizeof(origin), "task t%u (spawned at %s)",
+             (unsigned) other->id, other->site);
+    task->trace->origin = strdup(origin);
+  }
+  task->propagating = true;
+}
+
+/* The task has ended with `results` values, or with an error, on the top of L;
+ * its userdata is at `index`. */
+static void finish(lua_State *L, art_task *task, int index, int results) {
+  asyncrt *rt = task->rt;
+  art_group *group = task->group;
+  asyncrt_op *op;
+
+  if (task->failed && task->base.effective && art_is_cancelled(L, -1)) {
+    task->cancelled = true;
+    lua_pop(L, 1);
+    lua_pushliteral(L, "cancelled");
+  }
+  if (task->failed && !task->cancelled && group != NULL)
+    art_group_failed(L, group, task);
+  if (task->id == 0) art_main_ended(L, rt, task);
+  store_results(L, task, index, results);
+  store_trace(L, task, index);
+  art_scope_close(&task->base);
+  task->state = ART_TASK_DONE;
+  rt->tasks--;
+  art_ops_give(task);
+  while ((op = task->joiners.first) != NULL) asyncrt_op_complete(op);
+  if (group != NULL) {
+    task->group = NULL;
+    art_group_left(L, group, task, index);
+  }
+  art_unanchor(L, rt, task->anchor);
+}
+
+/* Index of the userdata and the handler in the stack of a task's body. */
+enum { BODY_TASK = 1, BODY_HANDLER, BODY_RESULTS };
+
+static int settle(lua_State *L, int ignored);
+
+/* Takes over the first failure of the implicit group as the task's own. */
+static void take_failure(lua_State *L, art_task *task, art_group *group) {
+  /* An error that cleaning up after the child's failure raised. */
+  if (task->failed &&
+      !(task->base.effective && art_is_cancelled(L, BODY_RESULTS))) {
+    lua_pushvalue(L, BODY_RESULTS);
+    art_group_suppress(L, group);
+  }
+  art_trace_free(task->trace);
+  task->trace = group->trace;
+  group->trace = NULL;
+  lua_settop(L, BODY_HANDLER);
+  art_group_push_error(L, group);
+  task->failed = true;
+}
+
+static int handled(lua_State *L, int status, lua_KContext context) {
+  art_task *task = art_task_of(L);
+
+  (void) context;
+  if (status == LUA_OK || status == LUA_YIELD) {
+    finish(L, task, BODY_TASK, 1);
+  } else { /* an error in the handler is the group's failure */
+    lua_replace(L, BODY_RESULTS);
+    task->unhandled = true;
+    finish(L, task, BODY_TASK, 1);
+  }
+  return 0;
+}
+
+/* What is left of a task after its body: closes forgotten scopes, awaits the
+ * tasks of its implicit group, hands an error to the function of its group.
+ * Called again after each wait. */
+static int settle(lua_State *L, int ignored) {
+  art_task *task = art_task_of(L);
+  art_group *group;
+
+  (void) ignored;
+  if (task->scope != &task->base && !art_scope_unwound(L, task, &task->base, true))
+    return art_scope_wait(L, task, settle);
+  group = task->implicit;
+  if (group != NULL) {
+    group->ending = true;
+    if (task->failed) art_scope_cancel(&group->children, "cancelled");
+    if (!art_group_finished(group))
+      return art_perform_then(
+          L, art_prepare_uncancellable(L, &art_group_op, group), settle);
+    if (group->failed) take_failure(L, task, group);
+    art_group_close(L, group);
+  }
+  if (!task->failed) {
+    finish(L, task, BODY_TASK, lua_gettop(L) - BODY_RESULTS + 1);
+    return 0;
+  }
+  lua_settop(L, BODY_RESULTS);
+  if (task->group != NULL && task->group->on_error == ART_ON_ERROR_CALL &&
+      !(task->base.effective && art_is_cancelled(L, BODY_RESULTS))) {
+    art_group_push_handler(L, task->group);
+    lua_pushvalue(L, BODY_RESULTS);
+    lua_pushvalue(L, BODY_TASK);
+    return handled(L, lua_pcallk(L, 2, 0, 0, 0, handled), 0);
+  }
+  finish(L, task, BODY_TASK, 1);
+  return 0;
+}
+
+static int body_ended(lua_State *L, int status, lua_KContext context) {
+  art_task *task = art_task_of(L);
+
+  (void) context;
+  if (status != LUA_OK && status != LUA_YIELD) {
+    task->failed = true;
+    if (task->implicit != NULL)
+      art_group_body_failed(L, task->implicit,
+                            task->base.effective && art_is_cancelled(L, -1));
+  }
+  return settle(L, 0);
+}
+
+/* The main function of a task's thread: userdata, function, arguments. */
+static int body(lua_State *L) {
+  int status;
+
+  lua_pushcfunction(L, art_keep_traceback);
+  lua_insert(L, BODY_HANDLER);
+  status = lua_pcallk(L, lua_gettop(L) - BODY_RESULTS, LUA_MULTRET,
+                      BODY_HANDLER, 0, body_ended);
+  return body_ended(L, status, 0);
+}
+
+void art_task_abort(lua_State *L, art_task *task) {
+  lua_State *root = task->root;
+
+  if (root != NULL) art_frame_set(root, &task->rt->base_frame);
+  task->failed = true;
+  art_task_push(L, task);
+  lua_insert(L, -2);
+  art_scope_hand_over(L, task);
+  finish(L, task, lua_gettop(L) - 1, 1);
+  lua_pop(L, 1);
+  task->root = NULL;
+}
+
+/* --- Steps --- */
+
+/* Pushes a thread on L: a pooled one, or a new one. */
+static lua_State *push_thread(lua_State *L, asyncrt *rt) {
+  lua_State *co;
+
+  if (rt->thread_count > 0) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->threads);
+    lua_rawgeti(L, -1, rt->thread_count--);
+    lua_remove(L, -2);
+    return lua_tothread(L, -1);
+  }
+  co = lua_newthread(L);
+  if (!lua_checkstack(co, ART_STACK_HEADROOM + LUA_MINSTACK))
+    luaL_error(L, "not enough memory");
+  return co;
+}
+
+/* Keeps a thread that ended without an error for the next task. */
+static void pool_thread(lua_State *L, asyncrt *rt, lua_State *co) {
+  if (rt->thread_count == ART_POOLED_THREADS) return;
+  lua_sethook(co, NULL, 0, 0);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->threads);
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  lua_rawseti(L, -2, ++rt->thread_count); /* the table has room: no memory */
+  lua_pop(L, 1);
+}
+
+/* Gives a new task its thread; returns the number of arguments of body. */
+static int start(lua_State *L, art_task *task) {
+  asyncrt *rt = task->rt;
+  int first = task->has_name ? ART_TASK_ARGUMENTS + 1 : ART_TASK_ARGUMENTS;
+  int arguments = task->arguments, i;
+  lua_State *co;
+
+  art_task_push(L, task);
+  co = push_thread(L, rt);
+  if (!lua_checkstack(co, arguments + 8)) luaL_error(L, "not enough memory");
+  lua_pushcfunction(co, body);
+  lua_pushvalue(L, -2);
+  lua_getiuservalue(L, -3, ART_TASK_VALUE);
+  lua_xmove(L, co, 2);
+  for (i = 0; i < arguments; i++) {
+    lua_getiuservalue(L, -2, first + i);
+    lua_xmove(L, co, 1);
+    lua_pushnil(L);
+    lua_setiuservalue(L, -3, first + i);
+  }
+  lua_setiuservalue(L, -2, ART_TASK_VALUE);
+  lua_pop(L, 1);
+  task->arguments = 0;
+  task->root = co;
+  task->wait.L = co;
+  task->frame.task = task;
+  task->frame.scope = &task->base;
+  art_frame_set(co, &task->frame);
+  return arguments + 2;
+}
+
+static void ended(lua_State *L, art_task *task, int status) {
+  asyncrt *rt = task->rt;
+  lua_State *root = task->root;
+
+  if (status == LUA_OK) {
+    art_frame_set(root, &rt->base_frame);
+    task->root = NULL;
+    if (!task->exposed) pool_thread(L, rt, root);
+    return;
+  }
+  if (status == LUA_YIELD) { /* foreign code called lua_yield itself */
+    lua_resetthread(root);
+    lua_pushliteral(L, "task yielded outside asyncrt");
+  } else { /* out of memory while the task ended */
+    lua_xmove(root, L, 1);
+    lua_resetthread(root);
+  }
+  art_task_abort(L, task);
+}
+
+void art_task_step(lua_State *L, art_task *task) {
+  asyncrt *rt = task->rt;
+  lua_State *thread;
+  int arguments = 0, status, results;
+
+  rt->current = task;
+  rt->steps++;
+  task->state = ART_TASK_RUNNING;
+  task->budget = ART_STEP_OPS;
+  if (task->root == NULL) arguments = start(L, task);
+  thread = task->wait.L;
+  for (;;) {
+    rt->parking = false;
+    status = lua_resume(thread, L, arguments, &results);
+    if (status == LUA_YIELD && rt->parking) break;
+    if (thread == task->root) {
+      ended(L, task, status);
+      break;
+    }
+    /* A coroutine that had waited has stopped: its resumer goes on. */
+    task->inner_status = status;
+    task->results = results;
+    thread = art_frame_of(thread)->parent;
+    arguments = 0;
+  }
+  rt->parking = false;
+  rt->current = NULL;
+}
+
+/* --- Joining --- */
+
+int art_task_push_outcome(lua_State *L, art_task *task, int index) {
+  int i;
+
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, task->results + 2, "too many results");
+  lua_pushboolean(L, !task->failed);
+  if (task->results == 0 && !task->failed) return 1;
+  lua_getiuservalue(L, index, ART_TASK_VALUE);
+  if (task->failed || task->results == 1) return 2;
+  for (i = 1; i <= task->results; i++) lua_rawgeti(L, -i, i);
+  lua_remove(L, -task->results - 1);
+  return task->results + 1;
+}
+
+static int join_attempt(asyncrt_op *op, lua_State *L) {
+  art_task *task = op->object;
+
+  if (task->state != ART_TASK_DONE) return ASYNCRT_NOT_READY;
+  return ASYNCRT_DONE(art_task_push_outcome(L, task, op->slot));
+}
+
+static void join_arm(asyncrt_op *op) {
+  art_task *task = op->object;
+
+  asyncrt_queue_push(&task->joiners, op);
+}
+
+static void join_disarm(asyncrt_op *op) {
+  art_task *task = op->object;
+
+  asyncrt_queue_remove(&task->joiners, op);
+}
+
+static int join_finish(asyncrt_op *op, lua_State *L) {
+  return art_task_push_outcome(L, op->object, op->slot);
+}
+
+static void join_describe(const asyncrt_op *op, char *text, size_t size) {
+  const art_task *task = op->object;
+
+  snprintf(text, size, "join t%u", (unsigned) task->id);
+}
+
+const asyncrt_op_type art_join_op = {
+    "join", join_attempt, join_arm, join_disarm, join_finish, join_describe, 0,
+};
