@@ -1,6 +1,5 @@
 /* asyncrt: the command line. */
 #include "asyncrt.h"
-#include "bindings.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -26,7 +25,7 @@ static const char usage[] =
     "  -e CHUNK         run the string CHUNK before the script\n"
     "  -l MODULE        require MODULE into a global before the script\n"
     "  --virtual-time   start the clock at 0 and let it jump to what is next\n"
-    "  --seed=N         draw every random choice from N; 0: from the system\n"
+    "  --seed=N         draw every random choice from N\n"
     "  --watch-ms=N     report code that runs N ms without waiting; 0: never\n"
     "  --preempt-ms=N   interrupt code that runs N ms without waiting\n"
     "  --version        print the versions of asyncrt, Lua and libuv\n"
@@ -376,16 +375,18 @@ static int run(asyncrt *rt, command *cmd) {
 static int run_command(command *cmd) {
   uv_loop_t loop;
   asyncrt *rt;
-  int status = ASYNCRT_EXIT_ERROR;
+  int status = ASYNCRT_EXIT_ERROR, error;
 
-  if (uv_loop_init(&loop) < 0) goto fail;
-  if (uv_async_init(&loop, &interruption, on_interruption) < 0) goto fail_loop;
+  if ((error = uv_loop_init(&loop)) < 0) goto fail;
+  if ((error = uv_async_init(&loop, &interruption, on_interruption)) < 0)
+    goto fail_loop;
   uv_unref((uv_handle_t *) &interruption);
+  error = UV_ENOMEM;
   rt = asyncrt_new(&loop, &cmd->options);
   if (rt == NULL) goto fail_async;
-  status = run(rt, cmd);
+  error = asyncrt_open_libs(rt);
+  if (error == 0) status = run(rt, cmd);
   asyncrt_free(rt);
-  rt = NULL;
 
 fail_async:
   uv_close((uv_handle_t *) &interruption, NULL);
@@ -393,6 +394,8 @@ fail_async:
 fail_loop:
   uv_loop_close(&loop);
 fail:
+  if (error < 0)
+    fprintf(stderr, "asyncrt: cannot start: %s\n", uv_strerror(error));
   return status;
 }
 

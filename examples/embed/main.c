@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
   uv_timer_init(&loop, &metronome.timer);
   uv_timer_start(&metronome.timer, on_beat, 10, 10);
   rt = asyncrt_new(&loop, NULL);
-  if (rt == NULL) return EXIT_FAILURE;
+  if (rt == NULL || asyncrt_open_libs(rt) < 0) return EXIT_FAILURE;
   asyncrt_preload(rt, "beat", open_beat);
 
   status = asyncrt_run_file(rt, argv[1], argc - 2, argv + 2);
