@@ -263,6 +263,10 @@ int asyncrt_perform(lua_State *L, asyncrt_op *op) {
   return art_perform_then(L, op, NULL);
 }
 
+bool art_op_is_direct(const asyncrt_op *op) {
+  return op == &task_of_wait(op->wait)->op;
+}
+
 /* --- Several ops --- */
 
 static unsigned class_of(uint32_t count) {
@@ -390,6 +394,7 @@ static int performed_any(lua_State *L, int status, lua_KContext context) {
 static int perform_any_now(lua_State *L, art_task *task, art_done done) {
   asyncrt *rt = task->rt;
   asyncrt_wait *wait = &task->wait;
+  asyncrt_op *limit = NULL;
   uint32_t i;
   int results = art_attempt_any(L, rt, wait->ops, wait->count, &wait->chosen);
 
@@ -401,7 +406,15 @@ static int perform_any_now(lua_State *L, art_task *task, art_done done) {
   }
   wait->state = ART_WAIT_ARMED;
   task->state = ART_TASK_WAITING;
-  for (i = 0; i < wait->count; i++) arm(rt, &wait->ops[rt->order[i]]);
+  for (i = 0; i < wait->count; i++) {
+    asyncrt_op *op = &wait->ops[rt->order[i]];
+
+    if (op->type == &art_time_limit_op)
+      limit = op;
+    else
+      arm(rt, op);
+  }
+  if (limit != NULL) arm(rt, limit);
   return suspend(L, task, (lua_KContext) done, performed_any);
 }
 

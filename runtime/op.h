@@ -51,6 +51,10 @@ asyncrt_op *art_prepare_uncancellable(lua_State *L,
  * the top of the stack; returns the number of results of the call. */
 typedef int (*art_done)(lua_State *L, int results);
 
+/* True for an op that is waited for alone, whose finish may therefore return
+ * ASYNCRT_AGAIN. */
+bool art_op_is_direct(const asyncrt_op *op);
+
 /* As asyncrt_perform, going on in `done`. */
 int art_perform_then(lua_State *L, asyncrt_op *op, art_done done);
 

@@ -104,7 +104,7 @@ void art_unanchor(lua_State *L, asyncrt *rt, int place) {
 
 /* --- Sites --- */
 
-static const char *intern_site(asyncrt *rt, const char *text) {
+const char *art_intern(asyncrt *rt, const char *text) {
   unsigned hash = 5381;
   const char *c;
   art_site **list, *site;
@@ -130,7 +130,7 @@ const char *art_site_at(lua_State *L, int level) {
     lua_getinfo(L, "Sl", &where);
     if (where.currentline <= 0) continue;
     snprintf(text, sizeof(text), "%s:%d", where.short_src, where.currentline);
-    return intern_site(art_runtime_of(L), text);
+    return art_intern(art_runtime_of(L), text);
   }
   return "?";
 }
@@ -331,7 +331,54 @@ void asyncrt_preload(asyncrt *rt, const char *name, lua_CFunction open) {
   lua_pop(L, 1);
 }
 
+/* --- Events --- */
+
+static const char event_key; /* its address: metatable field of events */
+
+typedef struct event_object {
+  asyncrt_prepare_fn prepare; /* NULL: a composite */
+  max_align_t data[];
+} event_object;
+
+void asyncrt_set_event(lua_State *L, asyncrt_prepare_fn prepare) {
+  lua_pushlightuserdata(L, (void *) prepare);
+  lua_rawsetp(L, -2, &event_key);
+}
+
+void *asyncrt_new_event(lua_State *L, asyncrt_prepare_fn prepare, size_t size,
+                        int values) {
+  event_object *event =
+      lua_newuserdatauv(L, sizeof(*event) + size, values);
+
+  event->prepare = prepare;
+  memset(event->data, 0, size);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &art_runtime_of(L)->event_metatable);
+  lua_setmetatable(L, -2);
+  return event->data;
+}
+
+void *asyncrt_event_data(lua_State *L, int index) {
+  return ((event_object *) lua_touserdata(L, index))->data;
+}
+
+art_event_kind art_event_of(lua_State *L, int index,
+                            asyncrt_prepare_fn *prepare) {
+  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+    return ART_EVENT_NONE;
+  if (lua_topointer(L, -1) == art_runtime_of(L)->event_metatable) {
+    lua_pop(L, 1);
+    *prepare = ((event_object *) lua_touserdata(L, index))->prepare;
+  } else {
+    lua_rawgetp(L, -1, &event_key);
+    *prepare = (asyncrt_prepare_fn) lua_touserdata(L, -1);
+    lua_pop(L, 2);
+    if (*prepare == NULL) return ART_EVENT_NONE;
+  }
+  return *prepare != NULL ? ART_EVENT_BASE : ART_EVENT_COMPOSITE;
+}
+
 void asyncrt_cancel(asyncrt *rt, const char *reason) {
+  rt->interrupted = true;
   if (rt->main != NULL) art_scope_cancel(&rt->main->base, reason);
 }
 
@@ -424,7 +471,7 @@ static void break_deadlock(lua_State *L, asyncrt *rt) {
     case 0:
       art_report_tasks(L, rt, "deadlock: all tasks are blocked");
       rt->exit_status = ASYNCRT_EXIT_DEADLOCK;
-      asyncrt_cancel(rt, "deadlock");
+      art_scope_cancel(&rt->main->base, "deadlock");
       break;
     case 1:
       art_report_tasks(L, rt, "deadlock again: cancelling shielded tasks");
@@ -544,6 +591,7 @@ int asyncrt_run(asyncrt *rt, int nargs) {
 
   rt->exit_status = ASYNCRT_EXIT_OK;
   rt->deadlocks = 0;
+  rt->interrupted = false;
   rt->next_id = 0;
   rt->tick_now = asyncrt_now(rt);
   rt->main = art_task_new(L, NULL, lua_gettop(L) - nargs, 0, false);

@@ -99,9 +99,23 @@ int art_anchor(lua_State *L, asyncrt *rt);
 void art_anchor_push(lua_State *L, asyncrt *rt, int place);
 void art_unanchor(lua_State *L, asyncrt *rt, int place);
 
+/* A copy of `text`, one for equal texts, that lives as long as the runtime. */
+const char *art_intern(asyncrt *rt, const char *text);
+
 /* An interned "file:line" of the Lua function at `level`; never freed before
  * the runtime. */
 const char *art_site_at(lua_State *L, int level);
+
+/* What the value at `index` is to select and sync; `*prepare` is set for a base
+ * event. A composite is built of others by choose, wrap, guard, with_nack. */
+typedef enum art_event_kind {
+  ART_EVENT_NONE,
+  ART_EVENT_BASE,
+  ART_EVENT_COMPOSITE
+} art_event_kind;
+
+art_event_kind art_event_of(lua_State *L, int index,
+                            asyncrt_prepare_fn *prepare);
 
 /* Main ended, with its result or error on the top of L: decides the exit
  * status and reports the error. */

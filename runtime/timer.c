@@ -168,6 +168,11 @@ const asyncrt_op_type art_timer_op = {
     timer_finish, timer_describe, ASYNCRT_OP_LAST,
 };
 
+const asyncrt_op_type art_time_limit_op = {
+    "time limit", timer_attempt,  timer_arm,       timer_disarm,
+    timer_finish, timer_describe, ASYNCRT_OP_LAST,
+};
+
 void art_timer_prepare(lua_State *L, asyncrt_op *op, uint64_t at) {
   op->type = &art_timer_op;
   op->object = NULL;

@@ -58,6 +58,10 @@ uint64_t art_check_deadline(lua_State *L, int arg, bool negative_allowed);
  * u.timer.at. */
 extern const asyncrt_op_type art_timer_op;
 
+/* The time limit of a wait: armed after all other arms, so that they win a
+ * tie. */
+extern const asyncrt_op_type art_time_limit_op;
+
 /* Prepares `op` as a timer that is due at `at`; raises without memory. */
 void art_timer_prepare(lua_State *L, asyncrt_op *op, uint64_t at);
 

@@ -6,6 +6,7 @@
  *     uv_loop_t loop;
  *     uv_loop_init(&loop);
  *     asyncrt *rt = asyncrt_new(&loop, NULL);
+ *     asyncrt_open_libs(rt);
  *     asyncrt_preload(rt, "greet", luaopen_greet);
  *     int status = asyncrt_run_file(rt, "hello.lua", argc, argv);
  *     asyncrt_free(rt);
@@ -53,6 +54,10 @@ typedef struct asyncrt_options {
 /* Creates a runtime and its Lua state on `loop`, which the caller owns and
  * must outlive it. `options` may be NULL. Returns NULL without memory. */
 asyncrt *asyncrt_new(uv_loop_t *loop, const asyncrt_options *options);
+
+/* Makes the standard library available to `require`: asyncrt, asyncrt.net …
+ * Returns 0, or UV_ENOMEM. */
+int asyncrt_open_libs(asyncrt *rt);
 
 /* Makes `require(name)` call `open` in this runtime. */
 void asyncrt_preload(asyncrt *rt, const char *name, lua_CFunction open);
@@ -138,9 +143,9 @@ struct asyncrt_op_type {
 
 /* A deadline in the runtime's timer heap. */
 typedef struct asyncrt_timer {
-  uint64_t at;          /* ns on the runtime's clock; UINT64_MAX: never */
-  uint32_t heap_index;  /* 1 + its place in the heap; 0: not armed */
-  uint8_t kind;         /* what it belongs to: see timer.h */
+  uint64_t at;         /* ns on the runtime's clock; UINT64_MAX: never */
+  uint32_t heap_index; /* 1 + its place in the heap; 0: not armed */
+  uint8_t kind;        /* what it belongs to: see timer.h */
 } asyncrt_timer;
 
 struct asyncrt_op {
@@ -156,6 +161,10 @@ struct asyncrt_op {
     void *data;
     int64_t integer;
     double number;
+    struct {
+      void *data;
+      size_t size;
+    } pair;
   } u; /* for the type */
 };
 

@@ -1,0 +1,43 @@
+/* The modules written in C, and what they share. */
+#ifndef ART_BINDINGS_H
+#define ART_BINDINGS_H
+
+#include "asyncrt.h"
+
+#include <lauxlib.h>
+
+int art_open_channel(lua_State *L);
+int art_open_dns(lua_State *L);
+int art_open_group(lua_State *L);
+int art_open_load(lua_State *L);
+int art_open_memory_stream(lua_State *L);
+int art_open_net(lua_State *L);
+int art_open_scope(lua_State *L);
+int art_open_select(lua_State *L);
+int art_open_stdio(lua_State *L);
+int art_open_sync(lua_State *L);
+int art_open_task(lua_State *L);
+int art_open_time(lua_State *L);
+
+/* The object at `arg` of a method whose first upvalue is its metatable; raises
+ * for anything else, naming `type`. */
+static inline void *art_check_self(lua_State *L, int arg, const char *type) {
+  if (lua_type(L, arg) == LUA_TUSERDATA && lua_getmetatable(L, arg)) {
+    const void *metatable = lua_topointer(L, -1);
+
+    lua_pop(L, 1);
+    if (metatable == lua_topointer(L, lua_upvalueindex(1)))
+      return lua_touserdata(L, arg);
+  }
+  luaL_typeerror(L, arg, type);
+  return NULL;
+}
+
+/* Raises unless the value at `arg` can be called. */
+void art_check_callable(lua_State *L, int arg);
+
+/* Sets the methods of a class: the metatable is on the top of the stack, is
+ * the first upvalue of every method, and keeps them in __index. */
+void art_set_methods(lua_State *L, const luaL_Reg *methods);
+
+#endif

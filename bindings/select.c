@@ -1,0 +1,535 @@
+/* asyncrt.core.select: waiting for the first of several events. */
+#include "bindings.h"
+#include "error.h"
+#include "op.h"
+#include "runtime.h"
+#include "timer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A poll of at most this many arms needs no memory. */
+#define POLL_INLINE 8
+
+/* --- Arms --- */
+
+static _Noreturn void raise_no_event(lua_State *L, int key, int value) {
+  const char *name = luaL_tolstring(L, key, NULL);
+
+  art_raise(L, "arm '%s' is no event (a %s value)%s", name,
+            luaL_typename(L, value),
+            lua_type(L, value) == LUA_TFUNCTION
+                ? "; to run code when an arm is chosen, use :wrap"
+                : "");
+}
+
+/* What the arm at `value` is; a number is a time limit. */
+static art_event_kind kind_of(lua_State *L, int value,
+                              asyncrt_prepare_fn *prepare) {
+  if (lua_type(L, value) == LUA_TNUMBER) return ART_EVENT_BASE;
+  return art_event_of(L, value, prepare);
+}
+
+static void prepare_arm(lua_State *L, int value, asyncrt_op *op) {
+  asyncrt_prepare_fn prepare = NULL;
+
+  if (lua_type(L, value) == LUA_TNUMBER) {
+    lua_Number seconds = lua_tonumber(L, value);
+
+    if (isnan(seconds)) art_raise(L, "a time cannot be NaN");
+    art_timer_prepare(
+        L, op, art_deadline(asyncrt_now(art_runtime_of(L)), seconds));
+    return;
+  }
+  art_event_of(L, value, &prepare);
+  prepare(L, value, op);
+}
+
+/* Orders keys: integers ascending, then, under virtual time, strings by their
+ * bytes, then the rest as they come. */
+static bool comes_before(lua_State *L, int a, int b, bool strings) {
+  bool a_integer = lua_isinteger(L, a), b_integer = lua_isinteger(L, b);
+  size_t a_length, b_length;
+  const char *a_text, *b_text;
+  int order;
+
+  if (a_integer && b_integer) return lua_tointeger(L, a) < lua_tointeger(L, b);
+  if (a_integer || b_integer) return a_integer;
+  if (!strings) return false;
+  if (lua_type(L, a) != LUA_TSTRING || lua_type(L, b) != LUA_TSTRING)
+    return lua_type(L, a) == LUA_TSTRING && lua_type(L, b) != LUA_TSTRING;
+  a_text = lua_tolstring(L, a, &a_length);
+  b_text = lua_tolstring(L, b, &b_length);
+  order = memcmp(a_text, b_text, a_length < b_length ? a_length : b_length);
+  return order < 0 || (order == 0 && a_length < b_length);
+}
+
+/* Moves the last pair, at `last`, to its place among those from `base` on. */
+static void sort_in(lua_State *L, int base, int last, bool strings) {
+  int low = base, high = last;
+
+  if (last == base || !comes_before(L, last, last - 2, strings)) return;
+  while (low < high) {
+    int middle = base + ((low - base) / 2 + (high - base) / 2) / 2 * 2;
+
+    if (comes_before(L, last, middle, strings))
+      high = middle;
+    else
+      low = middle + 2;
+  }
+  lua_rotate(L, low, 2);
+}
+
+/* The arms table is at 1. Pushes its pairs of key and event, from index 2 on,
+ * in their order. Returns their number, or -1 where a composite is among them.
+ * Raises for a value that is no event. */
+static int push_arms(lua_State *L) {
+  asyncrt *rt = art_runtime_of(L);
+  bool strings = rt->options.virtual_time, composite = false;
+  asyncrt_prepare_fn prepare;
+  int count = 0;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_pushnil(L);
+  while (lua_next(L, 1) != 0) {
+    int key = 2 + 2 * count;
+
+    if (lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
+      lua_pop(L, 1); /* false, like nil, is no arm */
+      continue;
+    }
+    switch (kind_of(L, -1, &prepare)) {
+      case ART_EVENT_NONE: raise_no_event(L, key, key + 1);
+      case ART_EVENT_COMPOSITE: composite = true; break;
+      default: break;
+    }
+    luaL_checkstack(L, 8, "too many arms");
+    lua_pushvalue(L, key); /* lua_next goes on from it */
+    if (count > 0 && comes_before(L, key, key - 2, strings)) {
+      lua_insert(L, 2);
+      sort_in(L, 3, key + 1, strings);
+      lua_pushvalue(L, 2);
+      lua_remove(L, 2);
+    }
+    count++;
+  }
+  return composite ? -1 : count;
+}
+
+/* --- select --- */
+
+/* The results are on the top; puts the chosen key below them. */
+static int push_key(lua_State *L, uint32_t chosen, int results) {
+  luaL_checkstack(L, 1, "too many values");
+  lua_pushvalue(L, 2 + 2 * (int) chosen);
+  lua_insert(L, -results - 1);
+  return results + 1;
+}
+
+static int selected(lua_State *L, int results) {
+  return push_key(L, art_task_of(L)->wait.chosen, results);
+}
+
+/* Puts the Lua function `name` of upvalue 1 below the arguments. */
+static void insert_composite(lua_State *L, const char *name, int arguments) {
+  lua_settop(L, arguments);
+  lua_getfield(L, lua_upvalueindex(1), name);
+  lua_insert(L, 1);
+}
+
+static int returned(lua_State *L, int status, lua_KContext context) {
+  (void) status;
+  (void) context;
+  return lua_gettop(L);
+}
+
+/* select(arms) -> key, values...
+ *
+ * Waits for the first event of the table `arms` and returns its key and what it
+ * yields; of several that are ready, one by chance, each as likely. The others
+ * have no effect. A number is a time limit in seconds; false is no arm; an
+ * empty table waits for ever. A cancellation point. Source: CML and Racket's
+ * sync; the keys in place of handlers, so that code can break and return. */
+static int select_select(lua_State *L) {
+  art_task *task = art_check_blocking(L);
+  int count = push_arms(L), i;
+  asyncrt_op *ops;
+
+  if (count < 0) {
+    insert_composite(L, "select", 1);
+    lua_callk(L, 1, LUA_MULTRET, 0, returned);
+    return returned(L, LUA_OK, 0);
+  }
+  luaL_checkstack(L, 2 * count + LUA_MINSTACK, "too many arms");
+  ops = art_ops_take(L, task, (uint32_t) count);
+  for (i = 0; i < count; i++) prepare_arm(L, 3 + 2 * i, &ops[i]);
+  return art_perform_any(L, task, selected);
+}
+
+/* --- poll --- */
+
+/* Attempts the `count` events at first, first + step, … once. Returns as
+ * art_attempt_any. */
+static int attempt_once(lua_State *L, int first, int step, int count,
+                        uint32_t *chosen) {
+  asyncrt_op few[POLL_INLINE] = {0}, *ops = few;
+  art_task *task = art_task_of(L);
+  asyncrt *rt = art_runtime_of(L);
+  int i;
+
+  if (task == NULL) art_raise(L, "not inside a task");
+  luaL_checkstack(L, 2 * count + LUA_MINSTACK, "too many arms");
+  if (count > POLL_INLINE) {
+    ops = lua_newuserdatauv(L, (size_t) count * sizeof(*ops), 0);
+    memset(ops, 0, (size_t) count * sizeof(*ops));
+  }
+  if (art_order_reserve(rt, (uint32_t) count) != 0)
+    art_raise(L, "not enough memory");
+  for (i = 0; i < count; i++) {
+    ops[i].wait = &task->wait;
+    prepare_arm(L, first + i * step, &ops[i]);
+  }
+  return art_attempt_any(L, rt, ops, (uint32_t) count, chosen);
+}
+
+/* poll(arms) -> key, values... | nil
+ *
+ * As select, but where nothing is ready it returns nil at once. Never waits,
+ * never gives way, is no cancellation point: a loop of polls needs a yield(). */
+static int select_poll(lua_State *L) {
+  int count = push_arms(L), results;
+  uint32_t chosen = 0;
+
+  if (count < 0) {
+    insert_composite(L, "poll", 1);
+    lua_call(L, 1, LUA_MULTRET);
+    return lua_gettop(L);
+  }
+  results = attempt_once(L, 3, 2, count, &chosen);
+  if (results == ASYNCRT_NOT_READY) {
+    lua_pushnil(L);
+    return 1;
+  }
+  return push_key(L, chosen, results - 1);
+}
+
+/* --- sync --- */
+
+/* Raises unless the value at `arg` is an event. */
+static art_event_kind check_event(lua_State *L, int arg) {
+  asyncrt_prepare_fn prepare;
+  art_event_kind kind = kind_of(L, arg, &prepare);
+
+  if (kind == ART_EVENT_NONE) luaL_typeerror(L, arg, "event");
+  return kind;
+}
+
+/* sync(event) -> values...
+ *
+ * Waits for the event and returns what it yields. A cancellation point. */
+static int select_sync(lua_State *L) {
+  asyncrt_op *op;
+
+  lua_settop(L, 1);
+  if (check_event(L, 1) == ART_EVENT_COMPOSITE) {
+    art_check_blocking(L);
+    insert_composite(L, "sync", 1);
+    lua_callk(L, 1, LUA_MULTRET, 0, returned);
+    return returned(L, LUA_OK, 0);
+  }
+  op = asyncrt_prepare(L, NULL, NULL);
+  prepare_arm(L, 1, op);
+  return asyncrt_perform(L, op);
+}
+
+static int limited(lua_State *L, int results) {
+  if (art_task_of(L)->wait.chosen == 0) return results;
+  lua_pushnil(L);
+  lua_pushliteral(L, "timeout");
+  return 2;
+}
+
+/* sync_timeout(seconds, event) -> values... | nil, "timeout"
+ *
+ * As sync, for at most `seconds`. Zero or less: one attempt, which never waits
+ * and is no cancellation point. */
+static int select_sync_timeout(lua_State *L) {
+  uint64_t at = art_check_deadline(L, 1, true);
+  art_event_kind kind = check_event(L, 2);
+  art_task *task;
+  asyncrt_op *ops;
+
+  lua_settop(L, 2);
+  if (at != 0) task = art_check_blocking(L);
+  if (kind == ART_EVENT_COMPOSITE) {
+    insert_composite(L, "sync_timeout", 2);
+    lua_callk(L, 2, LUA_MULTRET, 0, returned);
+    return returned(L, LUA_OK, 0);
+  }
+  if (at == 0) {
+    uint32_t chosen;
+    int results = attempt_once(L, 2, 1, 1, &chosen);
+
+    if (results != ASYNCRT_NOT_READY) return results - 1;
+    lua_pushnil(L);
+    lua_pushliteral(L, "timeout");
+    return 2;
+  }
+  task = art_task_of(L);
+  ops = art_ops_take(L, task, 2);
+  prepare_arm(L, 2, &ops[0]);
+  art_timer_prepare(L, &ops[1], at);
+  ops[1].type = &art_time_limit_op;
+  return art_perform_any(L, task, limited);
+}
+
+/* --- always, never --- */
+
+/* The values of always() are user values of the event. */
+static int always_attempt(asyncrt_op *op, lua_State *L) {
+  int count = (int) op->u.size, i;
+
+  luaL_checkstack(L, count, "too many values");
+  for (i = 1; i <= count; i++) lua_getiuservalue(L, op->slot, i);
+  return ASYNCRT_DONE(count);
+}
+
+static int never_attempt(asyncrt_op *op, lua_State *L) {
+  (void) op;
+  (void) L;
+  return ASYNCRT_NOT_READY;
+}
+
+static void never_arm(asyncrt_op *op) {
+  (void) op;
+}
+
+static int never_finish(asyncrt_op *op, lua_State *L) {
+  (void) op;
+  (void) L;
+  return 0;
+}
+
+static void never_describe(const asyncrt_op *op, char *text, size_t size) {
+  strncpy(text, op->type->name, size);
+}
+
+static const asyncrt_op_type always_op = {
+    "always",     always_attempt, never_arm, never_arm,
+    never_finish, never_describe, 0,
+};
+
+static const asyncrt_op_type never_op = {
+    "never",      never_attempt,  never_arm, never_arm,
+    never_finish, never_describe, 0,
+};
+
+static void prepare_always(lua_State *L, int index, asyncrt_op *op) {
+  op->type = &always_op;
+  op->slot = index;
+  op->u.size = *(size_t *) asyncrt_event_data(L, index);
+}
+
+static void prepare_never(lua_State *L, int index, asyncrt_op *op) {
+  (void) L;
+  (void) index;
+  op->type = &never_op;
+}
+
+/* always(...) -> event: ready at once, yields its arguments */
+static int select_always(lua_State *L) {
+  int count = lua_gettop(L), i;
+  size_t *data;
+
+  data = asyncrt_new_event(L, prepare_always, sizeof(*data), count);
+  *data = (size_t) count;
+  for (i = 1; i <= count; i++) {
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  return 1;
+}
+
+/* --- For the composites, which are written in Lua --- */
+
+/* composite(node) -> event: node is what the Lua side needs to expand it */
+static int select_composite(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  asyncrt_new_event(L, NULL, 0, 1);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+/* node(event) -> the node of a composite, true for a base event, false */
+static int select_node(lua_State *L) {
+  asyncrt_prepare_fn prepare;
+  art_event_kind kind = kind_of(L, 1, &prepare);
+
+  if (kind == ART_EVENT_COMPOSITE)
+    lua_getiuservalue(L, 1, 1);
+  else
+    lua_pushboolean(L, kind == ART_EVENT_BASE);
+  return 1;
+}
+
+/* arms(table) -> {key, event, key, event, ...} in order */
+static int select_arms(lua_State *L) {
+  int count, i;
+
+  push_arms(L);
+  count = lua_gettop(L) - 1;
+  lua_createtable(L, count, 0);
+  lua_insert(L, 2);
+  for (i = count; i >= 1; i--) lua_rawseti(L, 2, i);
+  return 1;
+}
+
+/* Pushes the nacks at `list`, {latch, first, last, ...}, and their latches. */
+static art_nacks *push_nacks(lua_State *L, int list) {
+  uint32_t count = (uint32_t) lua_rawlen(L, list) / 3, i;
+  lua_Integer first, last;
+  art_nacks *nacks;
+
+  luaL_checkstack(L, 8, NULL);
+  nacks = lua_newuserdatauv(L, sizeof(*nacks) + count * sizeof(art_nack), 0);
+  nacks->count = count;
+  for (i = 0; i < count; i++) {
+    art_nack *nack = &nacks->items[i];
+
+    lua_rawgeti(L, list, 3 * (lua_Integer) i + 1);
+    nack->latch = lua_touserdata(L, -1); /* `list` stays on the stack */
+    lua_rawgeti(L, list, 3 * (lua_Integer) i + 2);
+    lua_rawgeti(L, list, 3 * (lua_Integer) i + 3);
+    first = lua_tointeger(L, -2);
+    last = lua_tointeger(L, -1);
+    if (first > last || first == 0) { /* holds no arm: every outcome fires it */
+      first = 2;
+      last = 1;
+    }
+    nack->first = (uint32_t) first - 1;
+    nack->last = (uint32_t) last - 1;
+    lua_pop(L, 3);
+  }
+  return nacks;
+}
+
+/* Puts the number of the chosen event, from 1, below the results. */
+static int push_number(lua_State *L, uint32_t chosen, int results) {
+  lua_pushinteger(L, (lua_Integer) chosen + 1);
+  lua_insert(L, -results - 1);
+  return results + 1;
+}
+
+static int performed_flat(lua_State *L, int results) {
+  return push_number(L, art_task_of(L)->wait.chosen, results);
+}
+
+/* perform(events, nacks) -> number, values...
+ *
+ * As select for a sequence of base events; fires the nacks. */
+static int select_perform(lua_State *L) {
+  art_task *task = art_check_blocking(L);
+  int count = (int) lua_rawlen(L, 1), i;
+  art_nacks *nacks = push_nacks(L, 2);
+  int first = lua_gettop(L) + 1;
+  asyncrt_op *ops;
+
+  luaL_checkstack(L, 3 * count + LUA_MINSTACK, "too many arms");
+  for (i = 1; i <= count; i++) lua_rawgeti(L, 1, i);
+  ops = art_ops_take(L, task, (uint32_t) count);
+  for (i = 0; i < count; i++) prepare_arm(L, first + i, &ops[i]);
+  /* The last one may be the time limit of a sync_timeout. */
+  if (lua_toboolean(L, 3)) ops[count - 1].type = &art_time_limit_op;
+  if (nacks->count > 0) task->wait.nacks = nacks;
+  return art_perform_any(L, task, performed_flat);
+}
+
+/* attempt(events, nacks) -> number, values... | nil
+ *
+ * As poll for a sequence of base events; fires the nacks. */
+static int select_attempt(lua_State *L) {
+  int count = (int) lua_rawlen(L, 1), i, first, results;
+  art_nacks *nacks = push_nacks(L, 2);
+  uint32_t chosen = UINT32_MAX;
+
+  first = lua_gettop(L) + 1;
+  luaL_checkstack(L, count + LUA_MINSTACK, "too many arms");
+  for (i = 1; i <= count; i++) lua_rawgeti(L, 1, i);
+  results = attempt_once(L, first, 1, count, &chosen);
+  art_nacks_fire(nacks, chosen);
+  if (results != ASYNCRT_NOT_READY)
+    return push_number(L, chosen, results - 1);
+  lua_pushnil(L);
+  return 1;
+}
+
+/* fire(nacks): sets every latch of the list */
+static int select_fire(lua_State *L) {
+  lua_settop(L, 1);
+  art_nacks_fire(push_nacks(L, 1), UINT32_MAX);
+  return 0;
+}
+
+static int checked(lua_State *L, int results) {
+  (void) results;
+  if (art_task_of(L)->scope->effective) art_raise_cancelled(L);
+  return 0;
+}
+
+/* checkpoint(): raises in a cancelled scope, after one pass of the scheduler */
+static int select_checkpoint(lua_State *L) {
+  art_task *task = art_check_blocking(L);
+
+  return task->scope->effective ? art_reschedule(L, task, checked) : 0;
+}
+
+/* call(f, ...) -> results...: f cannot wait */
+static int select_call(lua_State *L) {
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* set_methods(table): the methods of event objects */
+static int select_set_methods(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &art_runtime_of(L)->event_metatable);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "__index");
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"always", select_always},
+    {"arms", select_arms},
+    {"attempt", select_attempt},
+    {"call", select_call},
+    {"checkpoint", select_checkpoint},
+    {"composite", select_composite},
+    {"fire", select_fire},
+    {"node", select_node},
+    {"perform", select_perform},
+    {"set_methods", select_set_methods},
+    {NULL, NULL},
+};
+
+/* Their upvalue is the table whose functions handle composites. */
+static const luaL_Reg selectors[] = {
+    {"poll", select_poll},
+    {"select", select_select},
+    {"sync", select_sync},
+    {"sync_timeout", select_sync_timeout},
+    {NULL, NULL},
+};
+
+int art_open_select(lua_State *L) {
+  luaL_newlib(L, functions);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "composites");
+  luaL_setfuncs(L, selectors, 1);
+  asyncrt_new_event(L, prepare_never, 0, 0);
+  lua_setfield(L, -2, "never");
+  return 1;
+}

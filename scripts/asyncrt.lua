@@ -1,0 +1,45 @@
+--- asyncrt: tasks, events, channels and time.
+---
+--- Everything that is not a capability of its own (sockets, files, HTTP …) is
+--- in this one table.
+local channel = require("asyncrt.core.channel")
+local event = require("asyncrt.event")
+local group = require("asyncrt.core.group")
+local scope = require("asyncrt.core.scope")
+local select_ = require("asyncrt.core.select")
+local sync = require("asyncrt.core.sync")
+local task = require("asyncrt.core.task")
+local time = require("asyncrt.core.time")
+
+local rt = {
+  after = time.after,
+  always = select_.always,
+  at = time.at,
+  can_block = task.can_block,
+  cancelled = scope.cancelled,
+  channel = channel.channel,
+  choose = event.choose,
+  current = task.current,
+  deadline = scope.deadline,
+  event = sync.event,
+  exit = task.exit,
+  group = group.group,
+  guard = event.guard,
+  never = select_.never,
+  now = time.now,
+  pcall_all = task.pcall_all,
+  poll = select_.poll,
+  select = select_.select,
+  shield = scope.shield,
+  sleep = time.sleep,
+  spawn = task.spawn,
+  suppressed = group.suppressed,
+  sync = select_.sync,
+  sync_timeout = select_.sync_timeout,
+  tasks = task.tasks,
+  timeout = scope.timeout,
+  with_nack = event.with_nack,
+  yield = time.yield,
+}
+
+return rt
