@@ -427,22 +427,23 @@ static int performed_flat(lua_State *L, int results) {
   return push_number(L, art_task_of(L)->wait.chosen, results);
 }
 
-/* perform(events, nacks) -> number, values...
+/* perform(events, nacks, limited) -> number, values...
  *
- * As select for a sequence of base events; fires the nacks. */
+ * As select for a sequence of base events, the last of which is a time limit
+ * where `limited`; fires the nacks. */
 static int select_perform(lua_State *L) {
   art_task *task = art_check_blocking(L);
-  int count = (int) lua_rawlen(L, 1), i;
+  int count = (int) lua_rawlen(L, 1), i, first;
+  bool with_limit = lua_toboolean(L, 3);
   art_nacks *nacks = push_nacks(L, 2);
-  int first = lua_gettop(L) + 1;
   asyncrt_op *ops;
 
+  first = lua_gettop(L) + 1;
   luaL_checkstack(L, 3 * count + LUA_MINSTACK, "too many arms");
   for (i = 1; i <= count; i++) lua_rawgeti(L, 1, i);
   ops = art_ops_take(L, task, (uint32_t) count);
   for (i = 0; i < count; i++) prepare_arm(L, first + i, &ops[i]);
-  /* The last one may be the time limit of a sync_timeout. */
-  if (lua_toboolean(L, 3)) ops[count - 1].type = &art_time_limit_op;
+  if (with_limit) ops[count - 1].type = &art_time_limit_op;
   if (nacks->count > 0) task->wait.nacks = nacks;
   return art_perform_any(L, task, performed_flat);
 }
