@@ -254,7 +254,8 @@ static int push_error(lua_State *L, lua_State *co, int by) {
     lua_insert(L, -2);
     return 2;
   }
-  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING &&
+      !art_is_refusal(lua_tostring(L, -1))) {
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);
@@ -316,8 +317,18 @@ static int refuse(lua_State *L, const char *message, int by) {
   return 2;
 }
 
+/* True for a wrapped coroutine that was not resumed yet: its stack holds
+ * wrap_body and the function that is its first argument. */
+static bool is_fresh(lua_State *co) {
+  lua_Debug activation;
+
+  return lua_status(co) == LUA_OK && lua_gettop(co) == 2 &&
+         !lua_getstack(co, 0, &activation);
+}
+
 static int resume(lua_State *L, lua_State *co, int arguments, int by) {
   asyncrt *rt = art_runtime_of(L);
+  int bound = by == BY_WRAP && is_fresh(co) ? 1 : 0;
   int status, results;
 
   if (art_frame_of(co)->task != NULL)
@@ -326,7 +337,7 @@ static int resume(lua_State *L, lua_State *co, int arguments, int by) {
     return refuse(L, "too many arguments to resume", by);
   if (art_task_of(L) != NULL) enter(L, co, false);
   lua_xmove(L, co, arguments);
-  status = lua_resume(co, L, arguments, &results);
+  status = lua_resume(co, L, arguments + bound, &results);
   if (status == LUA_YIELD && rt->parking)
     return lua_yieldk(L, 0, by, resumed);
   return settle(L, co, status, results, by);

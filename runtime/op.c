@@ -62,18 +62,24 @@ void art_raise_cancelled(lua_State *L) {
   abort(); /* lua_error does not return, but is not declared so */
 }
 
+#define REFUSAL "cannot block here: "
+
+bool art_is_refusal(const char *message) {
+  return strncmp(message, REFUSAL, sizeof(REFUSAL) - 1) == 0;
+}
+
 static const char *blocking_refusal(lua_State *L) {
   art_frame *frame = art_frame_of(L);
 
   if (frame->task == NULL)
     return frame->u.rt->current == NULL
-               ? "cannot block here: not inside a task"
-               : "cannot block here: coroutine resumed by foreign code";
+               ? REFUSAL "not inside a task"
+               : REFUSAL "coroutine resumed by foreign code";
   if (frame->unyieldable)
-    return "cannot block here: inside a coroutine resumed from a "
+    return REFUSAL "inside a coroutine resumed from a "
            "non-yieldable C call";
   if (!lua_isyieldable(L))
-    return "cannot block here: attempt to yield across a C-call boundary";
+    return REFUSAL "attempt to yield across a C-call boundary";
   return NULL;
 }
 

@@ -39,6 +39,10 @@ struct asyncrt_wait {
 /* Raises unless the running function may block; returns its task. */
 struct art_task *art_check_blocking(lua_State *L);
 
+/* Whether `message` is what art_check_blocking raises: the same wherever the
+ * error is met, so that wrap adds no position to it. */
+bool art_is_refusal(const char *message);
+
 /* Whether art_check_blocking would return. */
 bool art_can_block(lua_State *L);
 
