@@ -18,6 +18,7 @@ In stdout and stderr {{…}} is a regular expression within a line, and a line
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,7 @@ def pattern(text):
 
 
 def run(files, folder, path):
+    """Returns stdout, stderr and the exit status, None after the limit."""
     for name, content in files.items():
         if name not in ("cmd", "stdin", "stdout", "stderr", "status"):
             target = folder / name
@@ -55,10 +57,18 @@ def run(files, folder, path):
     environment = {k: v for k, v in os.environ.items()
                    if not k.startswith("LUA_")}
     environment["PATH"] = f"{path}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(["sh", "-c", files["cmd"]], cwd=folder,
-                          env=environment, timeout=LIMIT, text=True,
-                          input=files.get("stdin", ""), errors="replace",
-                          capture_output=True)
+    process = subprocess.Popen(["sh", "-c", files["cmd"]], cwd=folder,
+                               env=environment, start_new_session=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True,
+                               errors="replace")
+    try:
+        out, err = process.communicate(files.get("stdin", ""), LIMIT)
+        return out, err, process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        return out, err, None
 
 
 def main():
@@ -69,20 +79,22 @@ def main():
 
     files = unpack(options.case.read_text())
     with tempfile.TemporaryDirectory() as folder:
-        done = run(files, Path(folder), options.asyncrt.resolve().parent)
+        out, err, status = run(files, Path(folder),
+                               options.asyncrt.resolve().parent)
 
     failed = False
-    for name in ("stdout", "stderr"):
-        actual = getattr(done, name)
-        if not re.fullmatch(pattern(files.get(name, "")), actual):
+    for name, actual in (("stdout", out), ("stderr", err)):
+        expected = files.get(name, "")
+        if not re.fullmatch(pattern(expected), actual):
             failed = True
-            print(f"--- expected {name}\n{files.get(name, '')}", end="")
+            print(f"--- expected {name}\n{expected}", end="")
             print(f"--- actual {name}\n{actual}", end="")
-    status = int(files.get("status", "0"))
-    if done.returncode != status:
+    expected = int(files.get("status", "0"))
+    if status != expected:
         failed = True
-        print(f"--- exit status {done.returncode}, expected {status}")
-        print(f"--- actual stderr\n{done.stderr}", end="")
+        ended = "no end in time" if status is None else f"status {status}"
+        print(f"--- {ended}, expected {expected}")
+        print(f"--- actual stderr\n{err}", end="")
     return 1 if failed else 0
 
 
