@@ -397,7 +397,7 @@ static lua_State *new_thread(lua_State *L) {
 
   luaL_checktype(L, 1, LUA_TFUNCTION);
   co = lua_newthread(L);
-  if (!lua_checkstack(co, ART_STACK_HEADROOM + LUA_MINSTACK))
+  if (!lua_checkstack(co, ART_STACK_HEADROOM))
     art_raise(L, "not enough memory");
   return co;
 }

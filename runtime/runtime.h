@@ -4,7 +4,7 @@
 
 #include "coroutine.h"
 #include "list.h"
-#include "poll.h"
+#include "poller.h"
 #include "scope.h"
 #include "task.h"
 #include "timer.h"

@@ -377,7 +377,7 @@ static lua_State *push_thread(lua_State *L, asyncrt *rt) {
     return lua_tothread(L, -1);
   }
   co = lua_newthread(L);
-  if (!lua_checkstack(co, ART_STACK_HEADROOM + LUA_MINSTACK))
+  if (!lua_checkstack(co, ART_STACK_HEADROOM))
     luaL_error(L, "not enough memory");
   return co;
 }

@@ -3,7 +3,7 @@
  *
  * A descriptor is added once and costs no further call; what libuv watches is
  * polled through the descriptor of its loop, only while it has something. */
-#include "poll.h"
+#include "poller.h"
 
 #include "runtime.h"
 #include "timer.h"

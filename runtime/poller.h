@@ -1,7 +1,7 @@
 /* Waiting for file descriptors: one edge-triggered epoll set, with the libuv
  * loop as one of its members. */
-#ifndef ART_POLL_H
-#define ART_POLL_H
+#ifndef ART_POLLER_H
+#define ART_POLLER_H
 
 #include "asyncrt.h"
 
