@@ -1,0 +1,52 @@
+/* What the files stream*.c share. */
+#ifndef ART_STREAM_INTERNAL_H
+#define ART_STREAM_INTERNAL_H
+
+#include "bindings.h"
+#include "stream.h"
+
+/* The two directions of a stream. */
+typedef enum { ART_SIDE_READ, ART_SIDE_WRITE } art_side;
+
+/* The object at `arg` of a method: a pointer to the stream, to NULL once it is
+ * closed. Raises where there is none. */
+static inline art_stream **art_stream_self(lua_State *L, int arg) {
+  return art_check_self(L, arg, "stream");
+}
+
+/* Pushes the failure of an operation on an open or on a closed stream. */
+int art_stream_push_error(lua_State *L, art_stream *stream,
+                          const char *operation, int error);
+int art_stream_push_closed(lua_State *L);
+
+/* Writes what an op waits for: `read 127.0.0.1:80`. */
+void art_stream_describe(const asyncrt_op *op, char *text, size_t size);
+
+/* Makes sure that readiness is told. Returns 0 or a negative UV_E*. */
+int art_stream_watch(art_stream *stream);
+
+/* Frees what was received and not read. */
+void art_stream_drop_received(art_stream *stream);
+void art_stream_drop_queued(art_stream *stream);
+
+/* Completes the armed readers (or writers) that have what they wait for; all
+ * of them where the stream is being closed or a time limit has passed. */
+void art_stream_wake_readers(art_stream *stream);
+void art_stream_wake_writers(art_stream *stream);
+
+/* Sends what is queued; wakes writers. */
+void art_stream_flush(art_stream *stream);
+
+/* Time limits. An op's clock starts when it is first armed, and goes on where
+ * it is armed again: `prepare` forgets the op before. */
+void art_stream_time_prepare(art_stream *stream, art_side side);
+void art_stream_time_start(art_stream *stream, art_side side);
+void art_stream_time_moved(art_stream *stream);
+
+/* Called when the last queued byte of a closing stream has left. */
+void art_stream_closed(art_stream *stream, bool reset);
+
+extern const luaL_Reg art_stream_read_methods[];
+extern const luaL_Reg art_stream_write_methods[];
+
+#endif
