@@ -1,0 +1,72 @@
+/* Listeners: what gives streams to those who accept them. Sockets and in-memory
+ * listeners share the op and the Lua methods. */
+#ifndef ART_LISTENER_H
+#define ART_LISTENER_H
+
+#include "asyncrt.h"
+#include "bindings.h"
+#include "poller.h"
+#include "stream.h"
+
+typedef struct art_listener art_listener;
+
+/* What a kind of listener does. None of these calls Lua. */
+typedef struct art_listener_type {
+  const char *kind; /* for reports: "listener" */
+
+  /* Takes a connection. Returns 0 or a negative UV_E*; UV_EAGAIN where
+   * art_listener_ready will tell. */
+  int (*accept)(art_listener *listener, art_stream **stream);
+
+  /* Starts to tell readiness, once, before the first wait. May be NULL. */
+  int (*watch)(art_listener *listener);
+
+  /* Releases what the listener has, ends with art_listener_free. */
+  void (*close)(art_listener *listener);
+
+  void (*address)(art_listener *listener, char *text, size_t size);
+} art_listener_type;
+
+/* Allocated with malloc, as the first member of the kind's own structure. */
+struct art_listener {
+  art_watcher watcher; /* first: art_poll_free frees what starts with it */
+  asyncrt_handle handle;
+  const art_listener_type *type; /* borrowed; static */
+  asyncrt *rt;                   /* borrowed; outlives it */
+  art_listener **box;            /* borrowed; the Lua object, or NULL */
+  asyncrt_queue waiters;         /* FIFO */
+  art_stream *accepted;          /* owned; taken, and not yet given to a task */
+  bool external; /* its ops are completed from outside the process */
+  bool watched;
+  bool readable;
+  bool woken; /* an op that waits alone was completed and has not finished */
+};
+
+/* Initialises the zeroed `listener` as an open handle of `rt`. */
+void art_listener_init(art_listener *listener, asyncrt *rt,
+                       const art_listener_type *type, int fd);
+
+/* Pushes the Lua object of a new listener, which owns it from then on. */
+void art_listener_push(lua_State *L, art_listener *listener);
+
+/* The object at `arg` of a method: a pointer to the listener, to NULL once it
+ * is closed. Raises where there is none. */
+static inline art_listener **art_listener_self(lua_State *L, int arg) {
+  return art_check_self(L, arg, "listener");
+}
+
+/* Tells that there may be a connection to accept. */
+void art_listener_ready(art_listener *listener);
+
+/* Ends all waits for the listener and closes it. */
+void art_listener_close(art_listener *listener);
+
+/* Frees the listener, from a type's `close`. */
+void art_listener_free(art_listener *listener);
+
+/* Opens the metatable of a kind: art_listener_push needs it. `methods` are more
+ * methods, or NULL. */
+void art_open_listener(lua_State *L, const art_listener_type *type,
+                       const luaL_Reg *methods);
+
+#endif
