@@ -1,0 +1,2 @@
+--- Names and addresses of hosts.
+return require("asyncrt.core.dns")

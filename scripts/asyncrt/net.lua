@@ -1,0 +1,131 @@
+--- Stream sockets, TCP and Unix.
+---
+--- Addresses are "host:port", "[::1]:port", "unix:/path", "unix:@name", or
+--- "fd:3", an inherited socket. Without a host it is the loopback interface.
+local core = require("asyncrt.core.net")
+local rt = require("asyncrt")
+
+local DRAIN = 10 -- seconds
+
+local net = {
+  connect = core.connect,
+  connect_evt = core.connect_evt,
+  listen = core.listen,
+}
+
+--- Places for `count` connections: `take` waits for one, closing gives it back.
+local Places = {}
+Places.__index = Places
+
+local function new_places(count)
+  return setmetatable({ taken = rt.channel(count) }, Places)
+end
+
+function Places:take()
+  self.taken:send(true)
+end
+
+function Places:__close()
+  rt.poll({ self.taken })
+end
+
+---@class asyncrt.net.Server: asyncrt.net.ServeOptions
+---@field listener asyncrt.Listener
+---@field handler fun(conn: asyncrt.Stream)
+---@field places table? where the number of connections is limited
+
+---@param server asyncrt.net.Server
+local function handle(server, conn)
+  local connection <close> = conn
+  local _ <close> = server.places
+  if server.timeout then
+    connection:timeouts({ idle = server.timeout })
+  end
+  server.handler(connection)
+end
+
+--- Accepts until the listener is closed, then waits for the handlers.
+---@param server asyncrt.net.Server
+local function accept_all(server, handlers)
+  local listener, places = server.listener, server.places
+  if places then places:take() end
+  for conn in listener:accepts() do
+    handlers:spawn(handle, server, conn)
+    if places then places:take() end
+  end
+  handlers:wait()
+end
+
+--- Runs where no cancellation enters: the acceptor notices it, and ends.
+---@param server asyncrt.net.Server
+local function supervise(server, acceptors)
+  local handlers <close> = rt.group({ on_error = server.on_error or "log" })
+  local acceptor = acceptors:spawn(accept_all, server, handlers)
+  if not acceptor:join() then
+    server.listener:close()
+    rt.timeout(server.drain or DRAIN, handlers.wait, handlers)
+    handlers:cancel()
+  end
+end
+
+local known = {
+  drain = true,
+  max_connections = true,
+  on_error = true,
+  timeout = true,
+}
+
+local function bad_option(message, ...)
+  error("bad argument #3 to 'serve' (" .. message:format(...) .. ")", 4)
+end
+
+local function check_options(options)
+  for name, value in pairs(options) do
+    if not known[name] then
+      bad_option("unknown option '%s'", name)
+    elseif name ~= "on_error" then
+      if type(value) ~= "number" or value < 0 or value ~= value then
+        bad_option("option '%s': non-negative number expected", name)
+      end
+    end
+  end
+end
+
+---@class asyncrt.net.ServeOptions
+---@field max_connections integer? open at once; others wait in the kernel
+---@field drain number? seconds that handlers get to end when serve is
+---  cancelled; 10 by default
+---@field timeout number? seconds without a byte in either direction after which
+---  a waiting read or write of a connection fails with "ETIMEDOUT"
+---@field on_error ("log"|"collect"|"fail"|fun(err: any, task: asyncrt.Task))?
+---  what a handler's error does: "log" by default
+
+--- Serves connections, each in a task of its own, until it is cancelled or the
+--- listener is closed.
+---
+--- A connection is closed after its handler, whichever way that ends, and a
+--- handler's error is logged and ends no other. Cancelled, serve stops
+--- accepting and gives the running handlers `drain` seconds before it cancels
+--- them.
+--- Raises where it cannot listen.
+---@param address string|asyncrt.Listener
+---@param handler fun(conn: asyncrt.Stream)
+---@param options asyncrt.net.ServeOptions?
+function net.serve(address, handler, options)
+  local server = {}
+  for name, value in pairs(options or {}) do server[name] = value end
+  check_options(server)
+  if type(address) == "string" then
+    local limits = { max_connections = server.max_connections }
+    address = assert(core.listen(address, limits))
+  end
+  local listener <close> = address
+  server.listener = listener
+  server.handler = handler
+  server.places = server.max_connections and new_places(server.max_connections)
+  rt.group(function(acceptors)
+    rt.shield(math.huge, supervise, server, acceptors)
+  end)
+end
+
+return net
