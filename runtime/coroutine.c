@@ -76,7 +76,7 @@ void art_push_task_traceback(lua_State *L, art_task *task) {
       lua_concat(L, 2);
       parts = 1;
     }
-    thread = art_frame_of(thread)->parent;
+    thread = art_frame_of(thread)->u.parent;
   }
 }
 
@@ -182,7 +182,7 @@ static art_frame *enter(lua_State *L, lua_State *co, bool unyieldable) {
     if (frame == NULL) art_raise(L, "not enough memory");
   }
   frame->task = outer->task;
-  frame->parent = L;
+  frame->u.parent = L;
   frame->scope = outer->task->scope;
   frame->unyieldable = unyieldable || outer->unyieldable || !lua_isyieldable(L);
   art_frame_set(co, frame);

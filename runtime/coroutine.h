@@ -15,13 +15,13 @@ struct art_task;
  * which Lua copies into every new thread. */
 typedef struct art_frame {
   struct art_task *task;    /* borrowed; NULL in the base frame */
-  lua_State *parent;        /* the thread that resumed it; NULL for a root */
   struct art_scope *scope;  /* the task's innermost scope at its entry */
   union {
+    lua_State *parent;      /* the thread that resumed it; NULL for a root */
     asyncrt *rt;            /* of the base frame */
     struct art_frame *next; /* in the runtime's free list */
   } u;
-  bool unyieldable;         /* some resumer cannot yield */
+  bool unyieldable; /* some resumer cannot yield */
 } art_frame;
 
 static inline art_frame *art_frame_of(lua_State *L) {

@@ -142,16 +142,6 @@ static int cancelled_tostring(lua_State *L) {
   return 1;
 }
 
-static void *allocate(void *context, void *block, size_t old, size_t size) {
-  (void) context;
-  (void) old;
-  if (size == 0) {
-    free(block);
-    return NULL;
-  }
-  return realloc(block, size);
-}
-
 /* Reached only by an error outside every protected call: a bug. */
 static int panic(lua_State *L) {
   static const char text[] = "asyncrt: unprotected error in the runtime\n";
@@ -249,7 +239,7 @@ asyncrt *asyncrt_new(uv_loop_t *loop, const asyncrt_options *options) {
   rt->base_frame.u.rt = rt;
   seed_random(rt, rt->options.seed);
   rt->buffer = malloc(ART_BUFFER);
-  rt->L = lua_newstate(allocate, NULL);
+  rt->L = lua_newstate(art_allocate, &rt->allocator);
   if (rt->buffer == NULL || rt->L == NULL || art_poll_init(rt) != 0) goto fail;
   art_frame_set(rt->L, &rt->base_frame);
   lua_atpanic(rt->L, panic);
@@ -267,6 +257,7 @@ void asyncrt_free(asyncrt *rt) {
   size_t i;
 
   if (rt->L != NULL) lua_close(rt->L);
+  art_allocator_free(&rt->allocator);
   art_poll_close(rt);
   art_timers_free(&rt->timers);
   while (rt->free_frames != NULL) {
@@ -392,7 +383,7 @@ static const char *line_of(lua_State *L, lua_State *thread) {
   while (thread != NULL) {
     site = art_site_at(thread, 0);
     if (*site != '?') return site;
-    thread = art_frame_of(thread)->parent;
+    thread = art_frame_of(thread)->u.parent;
   }
   return NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef ART_RUNTIME_H
 #define ART_RUNTIME_H
 
+#include "allocator.h"
 #include "coroutine.h"
 #include "list.h"
 #include "poller.h"
@@ -30,6 +31,7 @@ typedef struct art_site {
 
 struct asyncrt {
   lua_State *L;    /* the main state; owned */
+  art_allocator allocator; /* of the Lua state */
   uv_loop_t *loop; /* borrowed; outlives the runtime */
   asyncrt_options options;
   const art_clock *clock; /* borrowed; static */

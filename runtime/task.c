@@ -466,7 +466,7 @@ void art_task_step(lua_State *L, art_task *task) {
     /* A coroutine that had waited has stopped: its resumer goes on. */
     task->inner_status = status;
     task->results = results;
-    thread = art_frame_of(thread)->parent;
+    thread = art_frame_of(thread)->u.parent;
     arguments = 0;
   }
   rt->parking = false;
