@@ -59,7 +59,7 @@ end
 --- Runs where no cancellation enters: the acceptor notices it, and ends.
 ---@param server asyncrt.net.Server
 local function supervise(server, acceptors)
-  local handlers <close> = rt.group({ on_error = server.on_error or "log" })
+  local handlers <close> = rt.group({ on_error = server.on_error })
   local acceptor = acceptors:spawn(accept_all, server, handlers)
   if not acceptor:join() then
     server.listener:close()
@@ -122,6 +122,9 @@ function net.serve(address, handler, options)
   local listener <close> = address
   server.listener = listener
   server.handler = handler
+  if server.on_error == nil or server.on_error == "log" then
+    server.on_error = core.report
+  end
   server.places = server.max_connections and new_places(server.max_connections)
   rt.group(function(acceptors)
     rt.shield(math.huge, supervise, server, acceptors)
