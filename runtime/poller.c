@@ -15,14 +15,40 @@
 
 #define BATCH 256 /* events taken by one call */
 
+static void on_wake(uv_async_t *waker) {
+  (void) waker; /* the loop looks around by itself once it is awake */
+}
+
+static void on_waker_closed(uv_handle_t *handle) {
+  handle->data = NULL;
+}
+
+/* The waker has a second use: see run_loop. */
+static int open_waker(asyncrt *rt) {
+  int error = uv_async_init(rt->loop, &rt->waker, on_wake);
+
+  if (error < 0) return error;
+  rt->waker.data = rt;
+  uv_unref((uv_handle_t *) &rt->waker);
+  return 0;
+}
+
+static void close_waker(asyncrt *rt) {
+  if (rt->waker.data == NULL) return;
+  uv_close((uv_handle_t *) &rt->waker, on_waker_closed);
+  while (rt->waker.data != NULL)
+    uv_run(rt->loop, UV_RUN_NOWAIT);
+}
+
 int art_poll_init(asyncrt *rt) {
   struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = NULL}};
+  int error = open_waker(rt);
 
+  if (error < 0) return error;
   rt->poll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (rt->poll_fd < 0) return -errno;
   if (epoll_ctl(rt->poll_fd, EPOLL_CTL_ADD, uv_backend_fd(rt->loop), &event)) {
-    int error = -errno;
-
+    error = -errno;
     close(rt->poll_fd);
     rt->poll_fd = -1;
     return error;
@@ -41,6 +67,7 @@ static void free_removed(asyncrt *rt) {
 }
 
 void art_poll_close(asyncrt *rt) {
+  close_waker(rt);
   free_removed(rt);
   if (rt->poll_fd >= 0) close(rt->poll_fd);
   rt->poll_fd = -1;
@@ -107,11 +134,15 @@ static void dispatch(asyncrt *rt, const struct epoll_event *events, int count) {
   }
 }
 
-/* Runs the libuv loop's callbacks without waiting, where it may have some. */
+/* Runs the libuv loop's callbacks without waiting, where it may have some.
+ * libuv does not poll for a loop whose handles are all unreferenced, as those
+ * of signals are: the reference to the waker makes it. */
 static void run_loop(asyncrt *rt) {
   if (!rt->loop_changed && !uv_loop_alive(rt->loop)) return;
   rt->loop_changed = false;
+  uv_ref((uv_handle_t *) &rt->waker);
   uv_run(rt->loop, UV_RUN_NOWAIT);
+  uv_unref((uv_handle_t *) &rt->waker);
 }
 
 void art_poll_wait(asyncrt *rt, uint64_t timeout) {

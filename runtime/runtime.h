@@ -77,6 +77,7 @@ struct asyncrt {
   uint32_t handle_count;
 
   int poll_fd;
+  uv_async_t waker; /* wakes the loop; unreferenced; its data: NULL if closed */
   bool loop_changed;
   uint32_t watched;
   art_watcher *to_free;
