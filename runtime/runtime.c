@@ -328,7 +328,9 @@ static const char event_key; /* its address: metatable field of events */
 
 typedef struct event_object {
   asyncrt_prepare_fn prepare; /* NULL: a composite */
-  max_align_t data[];
+  union {
+    LUAI_MAXALIGN; /* what Lua aligns a userdata for */
+  } data[];
 } event_object;
 
 void asyncrt_set_event(lua_State *L, asyncrt_prepare_fn prepare) {
