@@ -117,6 +117,7 @@ art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
   int first = name != 0 ? ART_TASK_ARGUMENTS + 1 : ART_TASK_ARGUMENTS;
   const char *site = group != NULL ? art_site_at(L, 1) : "the command line";
 
+  if (first + arguments > UINT16_MAX) art_raise(L, "too many arguments");
   luaL_checkstack(L, 8, NULL);
   task = lua_newuserdatauv(L, sizeof(*task), first - 1 + arguments);
   memset(task, 0, sizeof(*task));
