@@ -169,8 +169,8 @@ static int next_completed(lua_State *L) {
 
 /* for task in group:completed() do … end
  *
- * The tasks in the order in which they end, until none is left. Those that
- * ended before the first call of completed are not among them: call it before
+ * The tasks in the order in which they end, until none but daemons is left.
+ * Each goes to one of the loops, if there are several. Those that ended before the first call of completed are not among them: call it before
  * the first wait. */
 static int group_completed(lua_State *L) {
   art_group *group = check_group(L);

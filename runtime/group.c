@@ -295,15 +295,18 @@ static int completed_attempt(asyncrt_op *op, lua_State *L) {
   art_group *group = op->object;
 
   push_completed(L, group, op->slot);
-  if (lua_isnil(L, -1) && group->count > 0) {
+  if (lua_isnil(L, -1) && group->count > group->daemons) {
     lua_pop(L, 1);
     return ASYNCRT_NOT_READY;
   }
   return ASYNCRT_DONE(1);
 }
 
+/* Of several that wait, all are woken and the first one gets the task. */
 static int completed_finish(asyncrt_op *op, lua_State *L) {
-  return push_completed(L, op->object, op->slot);
+  int results = completed_attempt(op, L);
+
+  return results == ASYNCRT_NOT_READY ? ASYNCRT_AGAIN : results - 1;
 }
 
 const asyncrt_op_type art_group_completed_op = {
