@@ -14,9 +14,15 @@
 
 /* --- Arms --- */
 
+static bool is_nan(lua_State *L, int index) {
+  return lua_type(L, index) == LUA_TNUMBER && isnan(lua_tonumber(L, index));
+}
+
 static _Noreturn void raise_no_event(lua_State *L, int key, int value) {
   const char *name = luaL_tolstring(L, key, NULL);
 
+  if (is_nan(L, value))
+    art_raise(L, "arm '%s' is no event: a time cannot be NaN", name);
   art_raise(L, "arm '%s' is no event (a %s value)%s", name,
             luaL_typename(L, value),
             lua_type(L, value) == LUA_TFUNCTION
@@ -27,7 +33,8 @@ static _Noreturn void raise_no_event(lua_State *L, int key, int value) {
 /* What the arm at `value` is; a number is a time limit. */
 static art_event_kind kind_of(lua_State *L, int value,
                               asyncrt_prepare_fn *prepare) {
-  if (lua_type(L, value) == LUA_TNUMBER) return ART_EVENT_BASE;
+  if (lua_type(L, value) == LUA_TNUMBER)
+    return isnan(lua_tonumber(L, value)) ? ART_EVENT_NONE : ART_EVENT_BASE;
   return art_event_of(L, value, prepare);
 }
 
@@ -35,11 +42,9 @@ static void prepare_arm(lua_State *L, int value, asyncrt_op *op) {
   asyncrt_prepare_fn prepare = NULL;
 
   if (lua_type(L, value) == LUA_TNUMBER) {
-    lua_Number seconds = lua_tonumber(L, value);
-
-    if (isnan(seconds)) art_raise(L, "a time cannot be NaN");
-    art_timer_prepare(
-        L, op, art_deadline(asyncrt_now(art_runtime_of(L)), seconds));
+    art_timer_prepare(L, op,
+                      art_deadline(asyncrt_now(art_runtime_of(L)),
+                                   lua_tonumber(L, value)));
     return;
   }
   art_event_of(L, value, &prepare);
@@ -222,6 +227,7 @@ static art_event_kind check_event(lua_State *L, int arg) {
   asyncrt_prepare_fn prepare;
   art_event_kind kind = kind_of(L, arg, &prepare);
 
+  if (is_nan(L, arg)) art_raise_argument(L, arg, "a time cannot be NaN");
   if (kind == ART_EVENT_NONE) luaL_typeerror(L, arg, "event");
   return kind;
 }
@@ -264,6 +270,8 @@ static int select_sync_timeout(lua_State *L) {
   lua_settop(L, 2);
   if (at != 0) task = art_check_blocking(L);
   if (kind == ART_EVENT_COMPOSITE) {
+    lua_pushnumber(L, lua_tonumber(L, 1)); /* it may have been a string */
+    lua_replace(L, 1);
     insert_composite(L, "sync_timeout", 2);
     lua_callk(L, 2, LUA_MULTRET, 0, returned);
     return returned(L, LUA_OK, 0);
@@ -343,6 +351,7 @@ static int select_always(lua_State *L) {
   int count = lua_gettop(L), i;
   size_t *data;
 
+  if (count >= UINT16_MAX) art_raise(L, "too many values"); /* a userdata's */
   data = asyncrt_new_event(L, prepare_always, sizeof(*data), count);
   *data = (size_t) count;
   for (i = 1; i <= count; i++) {
@@ -363,7 +372,7 @@ static int select_composite(lua_State *L) {
   return 1;
 }
 
-/* node(event) -> the node of a composite, true for a base event, false */
+/* node(event) -> the node of a composite, true for a base event, else false */
 static int select_node(lua_State *L) {
   asyncrt_prepare_fn prepare;
   art_event_kind kind = kind_of(L, 1, &prepare);
@@ -396,6 +405,7 @@ static art_nacks *push_nacks(lua_State *L, int list) {
   luaL_checkstack(L, 8, NULL);
   nacks = lua_newuserdatauv(L, sizeof(*nacks) + count * sizeof(art_nack), 0);
   nacks->count = count;
+  nacks->fired = false;
   for (i = 0; i < count; i++) {
     art_nack *nack = &nacks->items[i];
 
@@ -427,15 +437,25 @@ static int performed_flat(lua_State *L, int results) {
   return push_number(L, art_task_of(L)->wait.chosen, results);
 }
 
-/* perform(events, nacks, limited) -> number, values...
+/* As push_nacks, kept in the field `armed` of the expansion at `index`: should
+ * an error leave them unfired, fire() finds them there. */
+static art_nacks *push_kept_nacks(lua_State *L, int list, int index) {
+  art_nacks *nacks = push_nacks(L, list);
+
+  lua_pushvalue(L, -1);
+  lua_setfield(L, index, "armed");
+  return nacks;
+}
+
+/* perform(events, nacks, expansion, limited) -> number, values...
  *
  * As select for a sequence of base events, the last of which is a time limit
  * where `limited`; fires the nacks. */
 static int select_perform(lua_State *L) {
   art_task *task = art_check_blocking(L);
   int count = (int) lua_rawlen(L, 1), i, first;
-  bool with_limit = lua_toboolean(L, 3);
-  art_nacks *nacks = push_nacks(L, 2);
+  bool with_limit = lua_toboolean(L, 4);
+  art_nacks *nacks = push_kept_nacks(L, 2, 3);
   asyncrt_op *ops;
 
   first = lua_gettop(L) + 1;
@@ -448,12 +468,12 @@ static int select_perform(lua_State *L) {
   return art_perform_any(L, task, performed_flat);
 }
 
-/* attempt(events, nacks) -> number, values... | nil
+/* attempt(events, nacks, expansion) -> number, values... | nil
  *
  * As poll for a sequence of base events; fires the nacks. */
 static int select_attempt(lua_State *L) {
   int count = (int) lua_rawlen(L, 1), i, first, results;
-  art_nacks *nacks = push_nacks(L, 2);
+  art_nacks *nacks = push_kept_nacks(L, 2, 3);
   uint32_t chosen = UINT32_MAX;
 
   first = lua_gettop(L) + 1;
@@ -467,10 +487,17 @@ static int select_attempt(lua_State *L) {
   return 1;
 }
 
-/* fire(nacks): sets every latch of the list */
+/* fire(nacks, armed)
+ *
+ * Sets every latch of the list, unless `armed`, if not nil, were fired. */
 static int select_fire(lua_State *L) {
-  lua_settop(L, 1);
-  art_nacks_fire(push_nacks(L, 1), UINT32_MAX);
+  art_nacks *nacks = lua_touserdata(L, 2);
+
+  if (nacks == NULL) {
+    lua_settop(L, 1);
+    nacks = push_nacks(L, 1);
+  }
+  if (!nacks->fired) art_nacks_fire(nacks, UINT32_MAX);
   return 0;
 }
 

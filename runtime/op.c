@@ -155,16 +155,30 @@ void art_wait_abandon(art_task *task) {
   if (wait->nacks != NULL) art_nacks_fire(wait->nacks, UINT32_MAX);
 }
 
+/* Waking a task may fire its nacks, which wakes others in turn: one after the
+ * other, for such a chain may be longer than the C stack is deep. */
 void art_latch_set(art_latch *latch) {
+  asyncrt *rt;
   asyncrt_op *op;
 
   latch->set = true;
-  while ((op = latch->waiters.first) != NULL) asyncrt_op_complete(op);
+  if (latch->waiters.first == NULL) return;
+  rt = asyncrt_op_runtime(latch->waiters.first);
+  latch->next = NULL;
+  if (rt->last_latch != NULL) {
+    rt->last_latch->next = latch;
+    rt->last_latch = latch;
+    return;
+  }
+  for (rt->last_latch = latch; latch != NULL; latch = latch->next)
+    while ((op = latch->waiters.first) != NULL) asyncrt_op_complete(op);
+  rt->last_latch = NULL;
 }
 
 void art_nacks_fire(art_nacks *nacks, uint32_t chosen) {
   uint32_t i;
 
+  nacks->fired = true;
   for (i = 0; i < nacks->count; i++) {
     art_nack *nack = &nacks->items[i];
 

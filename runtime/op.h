@@ -22,6 +22,7 @@ typedef struct art_nack {
 
 typedef struct art_nacks {
   uint32_t count;
+  bool fired; /* it is known which arm was chosen, or that none was */
   art_nack items[];
 } art_nacks;
 
@@ -76,6 +77,7 @@ int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
 /* A one-shot fact that wakes all who wait for it, FIFO. */
 typedef struct art_latch {
   asyncrt_queue waiters;
+  struct art_latch *next; /* among those being set */
   bool set;
   bool read_only; /* a nack: only the runtime sets it */
 } art_latch;

@@ -41,6 +41,7 @@ struct asyncrt {
 
   art_task *current;
   art_task *ready_first, *ready_last;
+  art_latch *last_latch; /* of those being set, or NULL */
   bool parking; /* the thread that yields waits for an op */
   bool ending;  /* main has ended; handles are being closed */
 

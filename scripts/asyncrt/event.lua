@@ -10,19 +10,18 @@ local time = require("asyncrt.core.time")
 local event = {}
 
 local function check_event(e, what)
-  local node = core.node(e)
-  if not node then
-    error(what .. " must return an event, got a " .. type(e) .. " value", 0)
+  if not core.node(e) then
+    local got = e ~= e and "NaN" or "a " .. type(e) .. " value"
+    error(what .. " must return an event, got " .. got, 0)
   end
-  return node
 end
 
 --- The state of one expansion. If it ends by an error, a cancellation included,
---- before the events are performed, its nacks fire.
+--- before it is known which event was chosen, its nacks fire.
 local Expansion = {}
 Expansion.__index = Expansion
 Expansion.__close = function(self)
-  if not self.performed then core.fire(self.nacks) end
+  if #self.nacks > 0 then core.fire(self.nacks, self.armed) end
 end
 
 local function new_expansion(call)
@@ -32,7 +31,7 @@ local function new_expansion(call)
     keys = {}, -- for each: its key in a select
     nacks = {}, -- { latch, first, last, … }
     call = call, -- how guards are called
-    performed = false,
+    armed = nil, -- the nacks, once the core has them
   }, Expansion)
 end
 
@@ -76,15 +75,9 @@ local function finish_keyed(self, number, ...)
   return self.keys[number], run_wraps(self.wraps[number], ...)
 end
 
-local function perform(self)
-  self.performed = true
-  return core.perform(self.bases, self.nacks)
-end
+local function perform(self) return core.perform(self.bases, self.nacks, self) end
 
-local function attempt(self)
-  self.performed = true
-  return core.attempt(self.bases, self.nacks)
-end
+local function attempt(self) return core.attempt(self.bases, self.nacks, self) end
 
 local function call(f, ...) return f(...) end
 
@@ -128,8 +121,7 @@ local function limited_expanded(deadline, e)
   expand(self, e, false)
   self.limit = #self.bases + 1
   self.bases[self.limit] = deadline
-  self.performed = true
-  return self, core.perform(self.bases, self.nacks, true)
+  return self, core.perform(self.bases, self.nacks, self, true)
 end
 
 local function finish_limited(self, number, ...)
@@ -169,6 +161,10 @@ local methods = {}
 ---@param f fun(...): ...
 ---@return asyncrt.Event
 function methods:wrap(f)
+  if not core.node(self) then
+    error("calling 'wrap' on bad self (event expected, got " .. type(self) ..
+      ")", 2)
+  end
   check_function(f, "wrap")
   return core.composite({ kind = "wrap", event = self, f = f })
 end
@@ -186,7 +182,7 @@ function event.choose(...)
     if e ~= nil then
       if not core.node(e) then
         error(("bad argument #%d to 'choose' (event expected, got %s)")
-          :format(i, type(e)), 2)
+          :format(i, e ~= e and "NaN" or type(e)), 2)
       end
       node[#node + 1] = e
     end
