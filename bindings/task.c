@@ -5,6 +5,7 @@
 #include "group.h"
 #include "runtime.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static art_task *check_task(lua_State *L) {
@@ -144,26 +145,35 @@ static int task_current(lua_State *L) {
   return 1;
 }
 
+static int compare_ids(const void *a, const void *b) {
+  const art_task *const *x = a, *const *y = b;
+
+  return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
 /* tasks() -> {task, ...}
  *
  * Every task that has not ended, in the order of spawning. */
 static int task_tasks(lua_State *L) {
   asyncrt *rt = art_runtime_of(L);
-  int place, count = 0;
+  art_task **tasks = lua_newuserdatauv(L, rt->tasks * sizeof(*tasks), 0);
+  uint32_t count = 0, i;
+  int place;
 
-  lua_newtable(L);
   for (place = 1; place <= rt->anchor_count; place++) {
     art_anchor_push(L, rt, place);
     if (lua_getmetatable(L, -1)) {
-      bool is_task = lua_topointer(L, -1) == rt->task_metatable;
-
+      if (lua_topointer(L, -1) == rt->task_metatable)
+        tasks[count++] = lua_touserdata(L, -2);
       lua_pop(L, 1);
-      if (is_task) {
-        lua_rawseti(L, -2, ++count);
-        continue;
-      }
     }
     lua_pop(L, 1);
+  }
+  qsort(tasks, count, sizeof(*tasks), compare_ids);
+  lua_createtable(L, (int) count, 0);
+  for (i = 0; i < count; i++) {
+    art_task_push(L, tasks[i]);
+    lua_rawseti(L, -2, (lua_Integer) i + 1);
   }
   return 1;
 }
