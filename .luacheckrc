@@ -7,6 +7,8 @@ self = false
 unused_secondaries = false
 
 -- luaunit collects the globals whose names begin with "Test".
-files["tests/lua/test_*.lua"] = { ignore = { "111/Test.*", "112/Test.*", "113/Test.*" } }
+files["tests/lua/test_*.lua"] = {
+  ignore = { "111/Test.*", "112/Test.*", "113/Test.*" },
+}
 
 exclude_files = { "build/" }
