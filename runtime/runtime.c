@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "group.h"
+#include "report.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -373,64 +374,6 @@ art_event_kind art_event_of(lua_State *L, int index,
 void asyncrt_cancel(asyncrt *rt, const char *reason) {
   rt->interrupted = true;
   if (rt->main != NULL) art_scope_cancel(&rt->main->base, reason);
-}
-
-/* --- Reports --- */
-
-/* The first line of Lua code in a thread's calls, or NULL. */
-static const char *line_of(lua_State *L, lua_State *thread) {
-  const char *site;
-
-  (void) L;
-  while (thread != NULL) {
-    site = art_site_at(thread, 0);
-    if (*site != '?') return site;
-    thread = art_frame_of(thread)->u.parent;
-  }
-  return NULL;
-}
-
-static void report_task(lua_State *L, art_task *task) {
-  char name[96], what[128];
-  const asyncrt_wait *wait = &task->wait;
-  const char *line = task->root != NULL ? line_of(L, wait->L) : NULL;
-  uint32_t i;
-
-  art_task_describe(L, task, name, sizeof(name));
-  fputs("  ", stderr);
-  art_log_text(name);
-  if (task->state == ART_TASK_WAITING && wait->state == ART_WAIT_ARMED) {
-    for (i = 0; i < wait->count && i < 8; i++) {
-      const asyncrt_op *op = &wait->ops[i];
-
-      op->type->describe(op, what, sizeof(what));
-      fputs(i == 0 ? " waits for " : ", ", stderr);
-      art_log_text(what);
-    }
-    if (i < wait->count)
-      fprintf(stderr, " and %u more", (unsigned) (wait->count - i));
-  } else {
-    fputs(task->state == ART_TASK_RUNNING ? " runs" : " is ready", stderr);
-  }
-  if (line != NULL) fprintf(stderr, " at %s", line);
-  fprintf(stderr, " (spawned at %s)\n", task->site);
-}
-
-void art_report_tasks(lua_State *L, asyncrt *rt, const char *headline) {
-  int place;
-
-  luaL_checkstack(L, 8, NULL);
-  art_log("%s", headline);
-  for (place = 1; place <= rt->anchor_count; place++) {
-    art_anchor_push(L, rt, place);
-    if (lua_getmetatable(L, -1)) {
-      if (lua_topointer(L, -1) == rt->task_metatable)
-        report_task(L, lua_touserdata(L, -2));
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-  }
-  fflush(stderr);
 }
 
 /* --- The loop --- */

@@ -125,7 +125,4 @@ art_event_kind art_event_of(lua_State *L, int index,
  * status and reports the error. */
 void art_main_ended(lua_State *L, asyncrt *rt, art_task *main);
 
-/* Says on stderr what every task waits for. */
-void art_report_tasks(lua_State *L, asyncrt *rt, const char *headline);
-
 #endif
