@@ -211,11 +211,17 @@ static int set_options(int fd, const art_address *address,
   return error;
 }
 
-/* Whether a path belongs to a server that has gone. */
+/* Whether a path is a socket whose server has gone. Connecting to a file that
+ * is no socket is refused too. */
 static bool is_stale(const art_address *address) {
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  struct stat status;
   bool stale;
+  int fd;
 
+  if (lstat(address->socket.un.sun_path, &status) != 0 ||
+      !S_ISSOCK(status.st_mode))
+    return false;
+  fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   stale = connect(fd, &address->socket.any, address->length) != 0 &&
           errno == ECONNREFUSED;

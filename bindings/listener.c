@@ -51,7 +51,8 @@ void art_listener_close(art_listener *listener) {
   listener->type->close(listener);
 }
 
-/* --- The op. u.data = the stream, where the completer took one. --- */
+/* --- The op. u.pair.data = the stream, where the completer took one; size = 1
+ * for a waiter that was woken in vain and keeps its place. --- */
 
 static int take(art_listener *listener, art_stream **stream) {
   int error;
@@ -82,7 +83,7 @@ static void wake(art_listener *listener) {
 
       if (error == UV_EAGAIN) return;
       if (error == 0)
-        op->u.data = stream;
+        op->u.pair.data = stream;
       else
         op->status = (uint32_t) -error;
     }
@@ -130,7 +131,8 @@ static int accept_attempt(asyncrt_op *op, lua_State *L) {
   int error, results;
 
   if (listener == NULL) return ASYNCRT_DONE(push_closed(L));
-  if (listener->waiters.first == NULL && !listener->woken) {
+  if ((listener->waiters.first == NULL || op->u.pair.size == 1) &&
+      !listener->woken) {
     results = accept_now(op, L);
     if (results != ASYNCRT_NOT_READY) return results;
   }
@@ -141,8 +143,24 @@ static int accept_attempt(asyncrt_op *op, lua_State *L) {
   return ASYNCRT_NOT_READY;
 }
 
+static void push_front(asyncrt_queue *queue, asyncrt_op *op) {
+  op->prev = NULL;
+  op->next = queue->first;
+  if (op->next != NULL)
+    op->next->prev = op;
+  else
+    queue->last = op;
+  queue->first = op;
+}
+
 static void accept_arm(asyncrt_op *op) {
-  asyncrt_queue_push(&listener_of(op)->waiters, op);
+  asyncrt_queue *waiters = &listener_of(op)->waiters;
+
+  if (op->u.pair.size == 1)
+    push_front(waiters, op);
+  else
+    asyncrt_queue_push(waiters, op);
+  op->u.pair.size = 0;
 }
 
 static void accept_disarm(asyncrt_op *op) {
@@ -153,17 +171,21 @@ static int accept_finish(asyncrt_op *op, lua_State *L) {
   art_listener *listener = listener_of(op);
   int results;
 
-  if (op->u.data != NULL) {
-    if (listener != NULL) return push_stream(L, listener, op->u.data);
-    art_stream_push(L, op->u.data);
+  if (op->u.pair.data != NULL) {
+    if (listener != NULL) return push_stream(L, listener, op->u.pair.data);
+    art_stream_push(L, op->u.pair.data);
     return 1;
   }
   if (listener == NULL) return push_closed(L);
   if (op->status != 0) return push_error(L, listener, -(int) op->status);
   listener->woken = false;
   results = accept_now(op, L);
+  if (results == ASYNCRT_NOT_READY) {
+    op->u.pair.size = 1;
+    return ASYNCRT_AGAIN;
+  }
   wake(listener);
-  return results == ASYNCRT_NOT_READY ? ASYNCRT_AGAIN : results - 1;
+  return results - 1;
 }
 
 static void accept_describe(const asyncrt_op *op, char *text, size_t size) {
@@ -188,7 +210,8 @@ static void prepare(asyncrt_op *op, art_listener **box) {
   op->type = &accept_ops[*box != NULL && (*box)->external];
   op->object = box;
   op->status = 0;
-  op->u.data = NULL;
+  op->u.pair.data = NULL;
+  op->u.pair.size = 0;
 }
 
 /* --- Lua --- */
