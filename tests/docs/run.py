@@ -13,17 +13,23 @@ Words behind `lua` on the fence:
     exit=N    the exit status, 0 unless given
     test      run by `asyncrt test`
     norun     not run: it would wait for the world outside
+
+A block that is fenced as ```c is a whole source file, and must compile. With
+the word module=NAME it is a Lua module, for the examples after it.
 """
 
 import argparse
 import difflib
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 LIMIT = 30  # seconds for one example
+ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^( *)(```+)(.*)$")
 
 
@@ -57,6 +63,21 @@ def blocks(markdown):
         sys.exit(f"line {block.line}: the fence is never closed")
 
 
+def source(block, folder):
+    """Compiles a block of C; what the compiler says, if it refuses."""
+    module = next((word[len("module="):] for word in block.words
+                   if word.startswith("module=")), None)
+    flags = subprocess.run(["pkg-config", "--cflags", "lua5.4", "libuv"],
+                           text=True, capture_output=True, check=True)
+    output = Path(folder, f"{module}.so") if module else os.devnull
+    done = subprocess.run(
+        [os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror", "-fPIC",
+         "-shared" if module else "-c", "-x", "c", "-", "-o", output,
+         f"-I{ROOT}/runtime/include", *flags.stdout.split()],
+        input=block.text, text=True, capture_output=True)
+    return done.stderr if done.returncode != 0 else None
+
+
 class Example:
     def __init__(self, script):
         self.line = script.line
@@ -75,6 +96,7 @@ class Example:
 
 
 def examples(markdown):
+    """The blocks of C, and the examples in Lua with what they print."""
     example = None
     for block in blocks(markdown):
         kind = block.words[:1]
@@ -82,6 +104,11 @@ def examples(markdown):
             if example:
                 yield example
             example = Example(block)
+        elif kind == ["c"]:
+            if example:
+                yield example
+            example = None
+            yield block
         elif kind == ["text"] and example and block.follows:
             if block.words[1:] == ["stderr"]:
                 example.stderr = block.text
@@ -101,8 +128,10 @@ def pattern(text):
                    for line in text.splitlines(keepends=True))
 
 
-def complaints(example, asyncrt):
+def complaints(example, asyncrt, modules):
     with tempfile.TemporaryDirectory() as folder:
+        for module in Path(modules).iterdir():
+            shutil.copy(module, folder)
         Path(folder, "example.lua").write_text(example.script)
         command = [asyncrt, *example.command, "--virtual-time", "--seed=1",
                    "example.lua"]
@@ -137,16 +166,22 @@ def main():
 
     passed = failed = skipped = 0
     for file in options.files:
-        for example in examples(file.read_text()):
-            if example.skip:
-                skipped += 1
-                continue
-            found = list(complaints(example, options.asyncrt.resolve()))
-            if found:
-                failed += 1
-                print(f"FAILED {file}:{example.line}", *found, sep="\n")
-            else:
-                passed += 1
+        with tempfile.TemporaryDirectory() as modules:
+            for example in examples(file.read_text()):
+                if isinstance(example, Block):
+                    message = source(example, modules)
+                    found = [message] if message else []
+                elif example.skip:
+                    skipped += 1
+                    continue
+                else:
+                    found = list(complaints(
+                        example, options.asyncrt.resolve(), modules))
+                if found:
+                    failed += 1
+                    print(f"FAILED {file}:{example.line}", *found, sep="\n")
+                else:
+                    passed += 1
     print(f"{passed} passed, {failed} failed, {skipped} not run")
     return 1 if failed else 0
 
