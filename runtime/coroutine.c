@@ -346,7 +346,7 @@ static int resume(lua_State *L, lua_State *co, int arguments, int by) {
 static lua_State *check_thread(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
 
-  if (co == NULL) luaL_typeerror(L, 1, "coroutine");
+  if (co == NULL) luaL_typeerror(L, 1, "thread");
   return co;
 }
 
@@ -466,7 +466,7 @@ static int coroutine_status(lua_State *L) {
 
 /* coroutine.isyieldable([co]) -> boolean */
 static int coroutine_isyieldable(lua_State *L) {
-  lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  lua_State *co = lua_isnone(L, 1) ? L : check_thread(L);
 
   lua_pushboolean(L, !is_root(L, co) && lua_isyieldable(co));
   return 1;
