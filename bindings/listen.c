@@ -29,6 +29,7 @@ typedef struct socket_listener {
   art_starved starved;
   art_callback_timer retry;
   uint64_t last_message;
+  unsigned process_limit; /* open sockets of the whole process */
   int family;
   dev_t device; /* of the path of a Unix socket, which is removed at the end */
   ino_t inode;
@@ -74,7 +75,7 @@ static void sate(socket_listener *self) {
 
 static bool is_full(const socket_listener *self) {
   return self->quota->open >= self->quota->limit ||
-         art_socket_count() >= art_socket_limit();
+         art_socket_count() >= self->process_limit;
 }
 
 static void on_free(art_starved *starved) {
@@ -306,6 +307,7 @@ static socket_listener *new_listener(asyncrt *rt, int fd,
   quota->users = 1;
   quota->limit = options->max_connections;
   self->quota = quota;
+  self->process_limit = art_socket_limit();
   self->family = family_of(fd);
   art_list_init(&self->starved.link);
   self->starved.on_free = on_free;
