@@ -134,7 +134,7 @@ end
 
 function TestUnix:test_a_path_in_use_is_left_alone()
   local address = "unix:" .. socket_path()
-  local listener <close> = assert(net.listen(address))
+  local first <close> = assert(net.listen(address))
 
   local other, message, code = net.listen(address)
 
@@ -142,7 +142,7 @@ function TestUnix:test_a_path_in_use_is_left_alone()
   lu.assertEquals(message, "listen " .. address .. ": address already in use")
   lu.assertEquals(code, "EADDRINUSE")
   assert(net.connect(address)):close()
-  assert(listener:accept()):close()
+  assert(first:accept()):close()
 end
 
 function TestUnix:test_what_a_dead_server_left_is_replaced()
@@ -154,9 +154,10 @@ function TestUnix:test_what_a_dead_server_left_is_replaced()
   os.rename(path .. ".kept", path)
   lu.assertEquals(select(3, net.connect(address)), "ECONNREFUSED")
 
-  local listener <close> = assert(net.listen(address))
+  local successor <close> = assert(net.listen(address))
 
   assert(net.connect(address)):close()
+  assert(successor:accept()):close()
 end
 
 function TestUnix:test_a_file_is_not_replaced()
@@ -355,19 +356,19 @@ function TestAccept:test_an_iteration_ends_with_the_listener()
 end
 
 function TestAccept:test_a_break_out_of_an_iteration_leaves_the_rest()
-  local kept
+  local kept = {}
   local first <close> = assert(net.connect(self.address))
   local second <close> = assert(net.connect(self.address))
   for conn in self.listener:accepts() do
-    kept = function() return conn end
-    break
+    kept[#kept + 1] = function() return conn end -- captures the variable
+    if #kept == 1 then break end
   end
 
   local accepted <close> = assert(self.listener:accept())
 
-  lu.assertEquals(kept():peer(), first:address())
+  lu.assertEquals(kept[1]():peer(), first:address())
   lu.assertEquals(accepted:peer(), second:address())
-  kept():close()
+  kept[1]():close()
 end
 
 function TestAccept:test_connections_beyond_the_limit_wait()
