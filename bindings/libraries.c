@@ -43,6 +43,31 @@ void art_set_methods(lua_State *L, const luaL_Reg *methods) {
   lua_setfield(L, -2, "__index");
 }
 
+/* The loader of a module in C: opens upvalue 1 once and keeps the module in
+ * upvalue 2, since load_script makes `require` forget it. */
+static int load_core(lua_State *L) {
+  if (lua_isnil(L, lua_upvalueindex(2))) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_call(L, 0, 1);
+    lua_replace(L, lua_upvalueindex(2));
+  }
+  lua_pushvalue(L, lua_upvalueindex(2));
+  return 1;
+}
+
+/* An error message names a function after the loaded module that has it: there
+ * must be one, the public one. */
+static void hide_core(lua_State *L) {
+  const luaL_Reg *module;
+
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (module = modules; module->name != NULL; module++) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, module->name);
+  }
+  lua_pop(L, 1);
+}
+
 /* The loader of an embedded script: the upvalue points at it. */
 static int load_script(lua_State *L) {
   const struct asyncrt_script *script =
@@ -53,14 +78,21 @@ static int load_script(lua_State *L) {
     return lua_error(L);
   lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
+  hide_core(L);
   return 1;
 }
 
 static int preload_all(lua_State *L) {
   const struct asyncrt_script *script;
+  const luaL_Reg *module;
 
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  luaL_setfuncs(L, modules, 0);
+  for (module = modules; module->name != NULL; module++) {
+    lua_pushcfunction(L, module->func);
+    lua_pushnil(L);
+    lua_pushcclosure(L, load_core, 2);
+    lua_setfield(L, -2, module->name);
+  }
   for (script = asyncrt_scripts; script->name != NULL; script++) {
     lua_pushlightuserdata(L, (void *) (uintptr_t) script);
     lua_pushcclosure(L, load_script, 1);

@@ -520,11 +520,11 @@ static int select_call(lua_State *L) {
   return lua_gettop(L);
 }
 
-/* set_methods(table): the methods of event objects */
+/* set_methods(table): the methods of everything that is an event */
 static int select_set_methods(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &art_runtime_of(L)->event_metatable);
-  lua_pushvalue(L, 1);
-  lua_setfield(L, -2, "__index");
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  art_set_event_methods(L);
   return 0;
 }
 

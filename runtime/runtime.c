@@ -136,6 +136,10 @@ const char *art_site_at(lua_State *L, int level) {
   return "?";
 }
 
+/* Its address: the metatable field of events, the registry key of the list of
+ * their metatables. */
+static const char event_key;
+
 /* --- Creation --- */
 
 static int cancelled_tostring(lua_State *L) {
@@ -178,6 +182,8 @@ static int exit_process(lua_State *L) {
 }
 
 static void open_registry(lua_State *L, asyncrt *rt) {
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &event_key);
   lua_createtable(L, 64, 0);
   rt->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_createtable(L, ART_POOLED_THREADS, 0);
@@ -325,8 +331,6 @@ void asyncrt_preload(asyncrt *rt, const char *name, lua_CFunction open) {
 
 /* --- Events --- */
 
-static const char event_key; /* its address: metatable field of events */
-
 typedef struct event_object {
   asyncrt_prepare_fn prepare; /* NULL: a composite */
   union {
@@ -334,9 +338,49 @@ typedef struct event_object {
   } data[];
 } event_object;
 
+/* Copies the methods of event objects, where they are known, to the methods of
+ * the class whose metatable is on the top. */
+static void inherit_methods(lua_State *L) {
+  int class = lua_gettop(L);
+
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &art_runtime_of(L)->event_metatable);
+  if (lua_getfield(L, -1, "__index") == LUA_TTABLE &&
+      lua_getfield(L, class, "__index") == LUA_TTABLE) {
+    lua_pushnil(L);
+    while (lua_next(L, class + 2) != 0) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, class + 3);
+    }
+  }
+  lua_settop(L, class);
+}
+
 void asyncrt_set_event(lua_State *L, asyncrt_prepare_fn prepare) {
   lua_pushlightuserdata(L, (void *) prepare);
   lua_rawsetp(L, -2, &event_key);
+  /* A list of these metatables, for methods that are defined later. */
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &event_key);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (lua_Integer) lua_rawlen(L, -2) + 1);
+  lua_pop(L, 1);
+  inherit_methods(L);
+}
+
+void art_set_event_methods(lua_State *L) {
+  lua_Integer i, count;
+
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &art_runtime_of(L)->event_metatable);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "__index");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &event_key);
+  count = (lua_Integer) lua_rawlen(L, -1);
+  for (i = 1; i <= count; i++) {
+    lua_rawgeti(L, -1, i);
+    inherit_methods(L);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
 }
 
 void *asyncrt_new_event(lua_State *L, asyncrt_prepare_fn prepare, size_t size,

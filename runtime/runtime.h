@@ -118,6 +118,10 @@ typedef enum art_event_kind {
   ART_EVENT_COMPOSITE
 } art_event_kind;
 
+/* Makes the table on the top of L, which is popped, the methods of all event
+ * objects, and adds them to those of every class of events. */
+void art_set_event_methods(lua_State *L);
+
 art_event_kind art_event_of(lua_State *L, int index,
                             asyncrt_prepare_fn *prepare);
 
