@@ -380,6 +380,9 @@ static int run_command(command *cmd) {
   if ((error = uv_loop_init(&loop)) < 0) goto fail;
   if ((error = uv_async_init(&loop, &interruption, on_interruption)) < 0)
     goto fail_loop;
+  /* The runtime polls its loop for what is not referenced, when there is
+   * something: a referenced handle would make it do so at every tick. */
+  uv_unref((uv_handle_t *) &interruption);
   error = UV_ENOMEM;
   rt = asyncrt_new(&loop, &cmd->options);
   if (rt == NULL) goto fail_async;
