@@ -597,7 +597,7 @@ function Stream:test_a_trickle_does_not_extend_the_time_limit()
 end
 
 function Stream:test_an_idle_limit_counts_from_the_last_byte()
-  self.b:timeouts({ idle = 0.05 })
+  self.b:timeouts({ idle = 0.25 })
   local trickle = rt.spawn(function()
     for _ = 1, 8 do
       rt.sleep(0.01)
