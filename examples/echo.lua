@@ -1,11 +1,14 @@
--- A TCP echo server: `asyncrt examples/echo.lua [address]`, then
--- `nc 127.0.0.1 7000`.
+-- A TCP echo server. Run it, talk to it, and end it by Ctrl-C:
+--   asyncrt examples/echo.lua [address]
+--   nc 127.0.0.1 7000
 local net = require("asyncrt.net")
 
-local address = arg[1] or "127.0.0.1:7000"
-print("listening on " .. address)
-net.serve(address, function(conn)
+local listener = assert(net.listen(arg[1] or "127.0.0.1:7000"))
+io.stdout:setvbuf("line")
+print("listening on " .. listener:address())
+
+net.serve(listener, function(conn)
   for chunk in conn:chunks() do
     assert(conn:write(chunk))
   end
-end)
+end, { drain = 1 })

@@ -1,0 +1,7 @@
+from echo_tests import EchoTests
+from example import TestCase
+
+
+class EchoPrimitives(EchoTests, TestCase):
+    script = "echo_primitives.lua"
+    reset_line = "connection reset by peer|broken pipe|traceback|^\t"
