@@ -121,23 +121,20 @@ void art_address_format(const struct sockaddr *address, socklen_t length,
     return;
   }
   switch (address->sa_family) {
-  case AF_INET: {
-    const struct sockaddr_in *in = any;
-    uv_ip4_name(in, ip, sizeof(ip));
-    snprintf(text, size, "%s:%u", ip, ntohs(in->sin_port));
-    break;
-  }
-  case AF_INET6: {
-    const struct sockaddr_in6 *in6 = any;
-    uv_ip6_name(in6, ip, sizeof(ip));
-    snprintf(text, size, "[%s]:%u", ip, ntohs(in6->sin6_port));
-    break;
-  }
-  case AF_UNIX:
-    format_unix(any, length, text, size);
-    break;
-  default:
-    snprintf(text, size, "?");
+    case AF_INET: {
+      const struct sockaddr_in *in = any;
+      uv_ip4_name(in, ip, sizeof(ip));
+      snprintf(text, size, "%s:%u", ip, ntohs(in->sin_port));
+      break;
+    }
+    case AF_INET6: {
+      const struct sockaddr_in6 *in6 = any;
+      uv_ip6_name(in6, ip, sizeof(ip));
+      snprintf(text, size, "[%s]:%u", ip, ntohs(in6->sin6_port));
+      break;
+    }
+    case AF_UNIX: format_unix(any, length, text, size); break;
+    default: snprintf(text, size, "?");
   }
 }
 

@@ -385,7 +385,8 @@ static int channel_new(lua_State *L) {
   if (!lua_isnoneornil(L, name)) luaL_checktype(L, name, LUA_TSTRING);
   lua_settop(L, 2);
   ch = lua_newuserdatauv(L, sizeof(*ch),
-                         small ? CHANNEL_RING - 1 + (capacity > 0 ? (int) capacity : 0)
+                         small ? CHANNEL_RING - 1 +
+                                     (capacity > 0 ? (int) capacity : 0)
                                : CHANNEL_TABLE);
   memset(ch, 0, sizeof(*ch));
   ch->capacity = capacity;

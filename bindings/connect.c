@@ -59,14 +59,12 @@ static void add_candidates(connecting *self, const struct addrinfo *answer) {
   int family = answer != NULL ? answer->ai_family : AF_UNSPEC;
 
   while ((first != NULL || other != NULL) && self->count < MOST_CANDIDATES) {
-    while (first != NULL && first->ai_family != family)
-      first = first->ai_next;
+    while (first != NULL && first->ai_family != family) first = first->ai_next;
     if (first != NULL) {
       self->candidates[self->count++] = first;
       first = first->ai_next;
     }
-    while (other != NULL && other->ai_family == family)
-      other = other->ai_next;
+    while (other != NULL && other->ai_family == family) other = other->ai_next;
     if (other != NULL && self->count < MOST_CANDIDATES) {
       self->candidates[self->count++] = other;
       other = other->ai_next;
@@ -94,11 +92,11 @@ static void arm_timer(connecting *self, art_callback_timer *timer,
 /* An address of a family that this host has not says less than a refusal. */
 static void set_error(connecting *self, int error) {
   switch (error) {
-  case UV_ENETUNREACH:
-  case UV_EHOSTUNREACH:
-  case UV_EADDRNOTAVAIL:
-  case UV_EAFNOSUPPORT:
-    if (self->error != 0) return;
+    case UV_ENETUNREACH:
+    case UV_EHOSTUNREACH:
+    case UV_EADDRNOTAVAIL:
+    case UV_EAFNOSUPPORT:
+      if (self->error != 0) return;
   }
   self->error = error;
 }
@@ -124,8 +122,7 @@ static void start_next(connecting *self);
 static void drop_attempt(connecting *self, art_socket *socket, int error) {
   int i;
 
-  for (i = 0; self->sockets[i] != socket; i++)
-    continue;
+  for (i = 0; self->sockets[i] != socket; i++) continue;
   self->sockets[i] = NULL;
   self->flying--;
   art_stream_close(&socket->stream, true);
@@ -146,8 +143,7 @@ static void on_connected(art_watcher *watcher, unsigned events) {
     return;
   }
   if (!(events & ART_WRITABLE)) return;
-  for (i = 0; self->sockets[i] != socket; i++)
-    continue;
+  for (i = 0; self->sockets[i] != socket; i++) continue;
   self->sockets[i] = NULL;
   self->connected = socket;
   socket->owner = NULL;

@@ -9,14 +9,10 @@
 
 static int family_option(lua_State *L, int arg) {
   switch (art_option_integer(L, arg, "family", 4, 6, 0)) {
-  case 0:
-    return AF_UNSPEC;
-  case 4:
-    return AF_INET;
-  case 6:
-    return AF_INET6;
-  default:
-    art_raise_argument(L, arg, "option 'family': 4 or 6 expected");
+    case 0: return AF_UNSPEC;
+    case 4: return AF_INET;
+    case 6: return AF_INET6;
+    default: art_raise_argument(L, arg, "option 'family': 4 or 6 expected");
   }
 }
 

@@ -13,7 +13,8 @@ static art_group *check_group(lua_State *L) {
 
 static const char *const option_names[] = {"limit", "on_error", NULL};
 
-/* Reads the option table at `arg` into `group`, whose userdata is at `index`. */
+/* Reads the option table at `arg` into `group`, whose userdata is at `index`.
+ */
 static void apply_options(lua_State *L, int arg, art_group *group, int index) {
   if (lua_isnil(L, arg)) return;
   group->limit = (uint32_t) art_option_integer(L, arg, "limit", 1,
@@ -170,8 +171,9 @@ static int next_completed(lua_State *L) {
 /* for task in group:completed() do … end
  *
  * The tasks in the order in which they end, until none but daemons is left.
- * Each goes to one of the loops, if there are several. Those that ended before the first call of completed are not among them: call it before
- * the first wait. */
+ * Each goes to one of the loops, if there are several. Those that ended before
+ * the first call of completed are not among them: call it before the first
+ * wait. */
 static int group_completed(lua_State *L) {
   art_group *group = check_group(L);
 
@@ -210,8 +212,7 @@ static int group_suppressed(lua_State *L) {
 
   luaL_checkany(L, 1);
   if (!lua_isnoneornil(L, 2)) {
-    if (!lua_getmetatable(L, 2) ||
-        lua_topointer(L, -1) != rt->group_metatable)
+    if (!lua_getmetatable(L, 2) || lua_topointer(L, -1) != rt->group_metatable)
       luaL_typeerror(L, 2, "asyncrt.group");
     lua_pop(L, 1);
     lua_getiuservalue(L, 2, ART_GROUP_SUPPRESSED);
@@ -235,9 +236,12 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg methods[] = {
-    {"cancel", group_cancel},         {"completed", group_completed},
-    {"count", group_count},           {"spawn", group_spawn},
-    {"spawn_with", group_spawn_with}, {"wait", group_wait},
+    {"cancel", group_cancel},
+    {"completed", group_completed},
+    {"count", group_count},
+    {"spawn", group_spawn},
+    {"spawn_with", group_spawn_with},
+    {"wait", group_wait},
     {NULL, NULL},
 };
 

@@ -70,8 +70,7 @@ static void hide_core(lua_State *L) {
 
 /* The loader of an embedded script: the upvalue points at it. */
 static int load_script(lua_State *L) {
-  const struct asyncrt_script *script =
-      lua_touserdata(L, lua_upvalueindex(1));
+  const struct asyncrt_script *script = lua_touserdata(L, lua_upvalueindex(1));
 
   if (luaL_loadbufferx(L, (const char *) script->data, script->size,
                        script->chunkname, "t") != LUA_OK)

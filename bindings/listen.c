@@ -97,20 +97,18 @@ static void on_retry(art_callback_timer *timer) {
  * passes pending errors of the new socket on to accept. */
 static bool is_of_connection(int error) {
   switch (error) {
-  case EINTR:
-  case ECONNABORTED:
-  case EPROTO:
-  case ENOPROTOOPT:
-  case EPERM:
-  case ETIMEDOUT:
-  case ENETDOWN:
-  case ENETUNREACH:
-  case EHOSTDOWN:
-  case EHOSTUNREACH:
-  case ENONET:
-    return true;
-  default:
-    return false;
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EPERM:
+    case ETIMEDOUT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET: return true;
+    default: return false;
   }
 }
 

@@ -43,8 +43,7 @@ void art_listener_close(art_listener *listener) {
   asyncrt_op *op;
 
   if (listener->box != NULL) {
-    while ((op = listener->waiters.first) != NULL)
-      asyncrt_op_complete(op);
+    while ((op = listener->waiters.first) != NULL) asyncrt_op_complete(op);
     *listener->box = NULL;
   }
   if (listener->accepted != NULL) art_stream_close(listener->accepted, true);

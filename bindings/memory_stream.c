@@ -102,8 +102,7 @@ static int post(memory_stream *to, const struct iovec *parts, int count) {
   memory_packet *packet;
   int i;
 
-  for (i = 0; i < count; i++)
-    size += parts[i].iov_len;
+  for (i = 0; i < count; i++) size += parts[i].iov_len;
   packet = malloc(sizeof(*packet) + size);
   if (packet == NULL) return UV_ENOMEM;
   packet->next = NULL;
@@ -178,8 +177,7 @@ static ssize_t memory_send(art_stream *stream, const struct iovec *parts,
     fail(self, UV_ECONNRESET);
     return UV_ECONNRESET;
   }
-  for (i = 0; i < count; i++)
-    size += (ssize_t) parts[i].iov_len;
+  for (i = 0; i < count; i++) size += (ssize_t) parts[i].iov_len;
   error = post(self->peer, parts, count);
   if (error != 0) return error;
   if (self->peer != NULL && happens(self, self->options.half_close)) {
@@ -295,8 +293,7 @@ static int memory_accept(art_listener *listener, art_stream **stream) {
 static void memory_listener_close(art_listener *listener) {
   art_stream *stream;
 
-  while (memory_accept(listener, &stream) == 0)
-    art_stream_close(stream, true);
+  while (memory_accept(listener, &stream) == 0) art_stream_close(stream, true);
   art_listener_free(listener);
 }
 

@@ -92,7 +92,7 @@ static int scope_deadline(lua_State *L) {
   art_timed_scope **box;
 
   if (task == NULL) art_raise(L, "not inside a task");
-  box = lua_newuserdatauv(L, sizeof(*box), 0);
+  box = lua_newuserdatauv(L, sizeof(art_timed_scope *), 0);
   *box = NULL;
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);

@@ -42,9 +42,9 @@ static void prepare_arm(lua_State *L, int value, asyncrt_op *op) {
   asyncrt_prepare_fn prepare = NULL;
 
   if (lua_type(L, value) == LUA_TNUMBER) {
-    art_timer_prepare(L, op,
-                      art_deadline(asyncrt_now(art_runtime_of(L)),
-                                   lua_tonumber(L, value)));
+    art_timer_prepare(
+        L, op,
+        art_deadline(asyncrt_now(art_runtime_of(L)), lua_tonumber(L, value)));
     return;
   }
   art_event_of(L, value, &prepare);
@@ -202,7 +202,8 @@ static int attempt_once(lua_State *L, int first, int step, int count,
 /* poll(arms) -> key, values... | nil
  *
  * As select, but where nothing is ready it returns nil at once. Never waits,
- * never gives way, is no cancellation point: a loop of polls needs a yield(). */
+ * never gives way, is no cancellation point: a loop of polls needs a yield().
+ */
 static int select_poll(lua_State *L) {
   int count = push_arms(L), results;
   uint32_t chosen = 0;
@@ -268,7 +269,7 @@ static int select_sync_timeout(lua_State *L) {
   asyncrt_op *ops;
 
   lua_settop(L, 2);
-  if (at != 0) task = art_check_blocking(L);
+  if (at != 0) art_check_blocking(L);
   if (kind == ART_EVENT_COMPOSITE) {
     lua_pushnumber(L, lua_tonumber(L, 1)); /* it may have been a string */
     lua_replace(L, 1);
@@ -481,8 +482,7 @@ static int select_attempt(lua_State *L) {
   for (i = 1; i <= count; i++) lua_rawgeti(L, 1, i);
   results = attempt_once(L, first, 1, count, &chosen);
   art_nacks_fire(nacks, chosen);
-  if (results != ASYNCRT_NOT_READY)
-    return push_number(L, chosen, results - 1);
+  if (results != ASYNCRT_NOT_READY) return push_number(L, chosen, results - 1);
   lua_pushnil(L);
   return 1;
 }
@@ -544,10 +544,8 @@ static const luaL_Reg functions[] = {
 
 /* Their upvalue is the table whose functions handle composites. */
 static const luaL_Reg selectors[] = {
-    {"poll", select_poll},
-    {"select", select_select},
-    {"sync", select_sync},
-    {"sync_timeout", select_sync_timeout},
+    {"poll", select_poll}, {"select", select_select},
+    {"sync", select_sync}, {"sync_timeout", select_sync_timeout},
     {NULL, NULL},
 };
 

@@ -74,8 +74,7 @@ static art_socket *socket_of(art_stream *stream) {
 static ssize_t socket_recv(art_stream *stream, char *data, size_t size) {
   ssize_t received;
 
-  do
-    received = recv(stream->watcher.fd, data, size, 0);
+  do received = recv(stream->watcher.fd, data, size, 0);
   while (received < 0 && errno == EINTR);
   return received < 0 ? last_error() : received;
 }

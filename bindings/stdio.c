@@ -42,8 +42,7 @@ static ssize_t stdio_recv(art_stream *stream, char *data, size_t size) {
   ssize_t received;
 
   if (!is_ready(self_of(stream), POLLIN)) return UV_EAGAIN;
-  do
-    received = read(fd, data, size);
+  do received = read(fd, data, size);
   while (received < 0 && errno == EINTR);
   return received < 0 ? last_error() : received;
 }

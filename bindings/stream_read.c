@@ -207,24 +207,22 @@ static item find_item(asyncrt_op *op, const char *data, size_t size, bool ended,
   size_t wanted = op->u.pair.size;
 
   switch (framing_of(op)) {
-  case READ_SOME:
-    *length = size < wanted ? size : wanted;
-    return size > 0 ? ITEM_WHOLE : ITEM_PART;
-  case READ_EXACT:
-    *length = wanted;
-    return size >= wanted ? ITEM_WHOLE : ITEM_PART;
-  case READ_PEEK:
-    *length = size < wanted ? size : wanted;
-    return size >= wanted || (ended && size > 0) ? ITEM_WHOLE : ITEM_PART;
-  case READ_LINE:
-    return find_line(op, data, size, ended, length);
-  case READ_UNTIL:
-    return find_delimiter(op, data, size, length);
-  case READ_ALL:
-  default:
-    *length = size;
-    if (size > wanted) return ITEM_TOO_LONG;
-    return ended ? ITEM_WHOLE : ITEM_PART;
+    case READ_SOME:
+      *length = size < wanted ? size : wanted;
+      return size > 0 ? ITEM_WHOLE : ITEM_PART;
+    case READ_EXACT:
+      *length = wanted;
+      return size >= wanted ? ITEM_WHOLE : ITEM_PART;
+    case READ_PEEK:
+      *length = size < wanted ? size : wanted;
+      return size >= wanted || (ended && size > 0) ? ITEM_WHOLE : ITEM_PART;
+    case READ_LINE: return find_line(op, data, size, ended, length);
+    case READ_UNTIL: return find_delimiter(op, data, size, length);
+    case READ_ALL:
+    default:
+      *length = size;
+      if (size > wanted) return ITEM_TOO_LONG;
+      return ended ? ITEM_WHOLE : ITEM_PART;
   }
 }
 
@@ -311,13 +309,10 @@ static int read_now(asyncrt_op *op, lua_State *L) {
     int results;
 
     switch (find_item(op, data, size, stream->ended, &length)) {
-    case ITEM_WHOLE:
-      return ASYNCRT_DONE(take_item(L, op, length));
-    case ITEM_TOO_LONG:
-      return ASYNCRT_DONE(push_too_long(L, op));
-    case ITEM_PART:
-    default:
-      break;
+      case ITEM_WHOLE: return ASYNCRT_DONE(take_item(L, op, length));
+      case ITEM_TOO_LONG: return ASYNCRT_DONE(push_too_long(L, op));
+      case ITEM_PART:
+      default: break;
     }
     if (stream->ended) return ASYNCRT_DONE(push_end(L, op));
     if (stream->read_error != 0)

@@ -203,15 +203,18 @@ static int task_exit(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"can_block", task_can_block}, {"current", task_current},
-    {"exit", task_exit},           {"pcall_all", art_pcall_all},
-    {"spawn", task_spawn},         {"tasks", task_tasks},
+    {"can_block", task_can_block},
+    {"current", task_current},
+    {"exit", task_exit},
+    {"pcall_all", art_pcall_all},
+    {"spawn", task_spawn},
+    {"tasks", task_tasks},
     {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {
-    {"await", task_await},   {"cancel", task_cancel}, {"join", task_join},
-    {"name", task_name},     {"status", task_status}, {"where", task_where},
+    {"await", task_await}, {"cancel", task_cancel}, {"join", task_join},
+    {"name", task_name},   {"status", task_status}, {"where", task_where},
     {NULL, NULL},
 };
 

@@ -13,8 +13,8 @@
  * never a reading with a date. Under --virtual-time it starts at 0.0 and stands
  * still while code runs. Source: uv_hrtime(). */
 static int time_now(lua_State *L) {
-  lua_pushnumber(
-      L, (lua_Number) asyncrt_now(art_runtime_of(L)) / ART_NS_PER_SECOND);
+  lua_pushnumber(L, (lua_Number) asyncrt_now(art_runtime_of(L)) /
+                        ART_NS_PER_SECOND);
   return 1;
 }
 
@@ -49,8 +49,8 @@ static int time_sleep(lua_State *L) {
 static void prepare_after(lua_State *L, int index, asyncrt_op *op) {
   const double *seconds = asyncrt_event_data(L, index);
 
-  art_timer_prepare(
-      L, op, art_deadline(asyncrt_now(art_runtime_of(L)), *seconds));
+  art_timer_prepare(L, op,
+                    art_deadline(asyncrt_now(art_runtime_of(L)), *seconds));
 }
 
 /* after(seconds) -> event

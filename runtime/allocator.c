@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLAB_BYTES (256u * 1024u)
+#define SLAB_BYTES ((size_t) 256 * 1024)
 
 /* Sanitizers and valgrind see every block only if each is malloc's own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(ART_PLAIN_ALLOCATOR)
@@ -92,8 +92,7 @@ void *art_allocate(void *context, void *block, size_t old, size_t size) {
   }
   if (old > LARGEST && size > LARGEST)
     result = realloc(block, size);
-  else if (old <= LARGEST && size <= LARGEST &&
-           class_of(old) == class_of(size))
+  else if (old <= LARGEST && size <= LARGEST && class_of(old) == class_of(size))
     result = block;
   else
     result = move(allocator, block, old, size);

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-#define ART_ALLOCATOR_STEP 16u
-#define ART_ALLOCATOR_LARGEST 2048u /* beyond it: malloc */
+#define ART_ALLOCATOR_STEP ((size_t) 16)
+#define ART_ALLOCATOR_LARGEST ((size_t) 2048) /* beyond it: malloc */
 
 /* Blocks of up to ART_ALLOCATOR_LARGEST bytes come from slabs, one free list
  * for each multiple of ART_ALLOCATOR_STEP, without headers: Lua tells the size

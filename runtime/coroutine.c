@@ -33,7 +33,7 @@ int art_keep_traceback(lua_State *L) {
     task->trace = NULL;
   } else {
     title = task->trace != NULL && task->trace->origin != NULL ? "awaited by:"
-                                                              : "resumed by:";
+                                                               : "resumed by:";
   }
   if (lua_checkstack(L, 16)) { /* luaL_traceback does not check */
     luaL_traceback(L, L, title, 1);
@@ -70,8 +70,8 @@ void art_push_task_traceback(lua_State *L, art_task *task) {
     return;
   }
   while (thread != NULL) {
-    luaL_traceback(L, thread, parts == 0 ? NULL : "\nresumed by:",
-                   thread == L ? 1 : 0);
+    luaL_traceback(L, thread,
+                   parts == 0 ? NULL : "\nresumed by:", thread == L ? 1 : 0);
     if (++parts == 2) {
       lua_concat(L, 2);
       parts = 1;
@@ -337,9 +337,10 @@ static int resume(lua_State *L, lua_State *co, int arguments, int by) {
     return refuse(L, "too many arguments to resume", by);
   if (art_task_of(L) != NULL) enter(L, co, false);
   lua_xmove(L, co, arguments);
+  rt->watch.top = co;
   status = lua_resume(co, L, arguments + bound, &results);
-  if (status == LUA_YIELD && rt->parking)
-    return lua_yieldk(L, 0, by, resumed);
+  rt->watch.top = L;
+  if (status == LUA_YIELD && rt->parking) return lua_yieldk(L, 0, by, resumed);
   return settle(L, co, status, results, by);
 }
 

@@ -14,8 +14,8 @@ struct art_task;
  * coroutine.yield, or run by foreign code) points at the runtime's base frame,
  * which Lua copies into every new thread. */
 typedef struct art_frame {
-  struct art_task *task;    /* borrowed; NULL in the base frame */
-  struct art_scope *scope;  /* the task's innermost scope at its entry */
+  struct art_task *task;   /* borrowed; NULL in the base frame */
+  struct art_scope *scope; /* the task's innermost scope at its entry */
   union {
     lua_State *parent;      /* the thread that resumed it; NULL for a root */
     asyncrt *rt;            /* of the base frame */

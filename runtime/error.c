@@ -34,11 +34,11 @@ lua_Integer art_check_integer(lua_State *L, int arg, lua_Integer low,
   if (!is_integer)
     art_raise_argument(L, arg, "number has no integer representation");
   if (value < low || value > high)
-    art_raise_argument(
-        L, arg,
-        lua_pushfstring(L, "integer from %I to %I expected, got %I",
-                        (LUAI_UACINT) low, (LUAI_UACINT) high,
-                        (LUAI_UACINT) value));
+    art_raise_argument(L, arg,
+                       lua_pushfstring(L,
+                                       "integer from %I to %I expected, got %I",
+                                       (LUAI_UACINT) low, (LUAI_UACINT) high,
+                                       (LUAI_UACINT) value));
   return value;
 }
 

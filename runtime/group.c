@@ -30,8 +30,7 @@ void art_group_push_handler(lua_State *L, art_group *group) {
 
 art_group *art_group_open(lua_State *L, art_task *task, bool implicit) {
   asyncrt *rt = task->rt;
-  art_group *group =
-      lua_newuserdatauv(L, sizeof(*group), ART_GROUP_VALUES);
+  art_group *group = lua_newuserdatauv(L, sizeof(*group), ART_GROUP_VALUES);
 
   memset(group, 0, sizeof(*group));
   group->closed = true; /* until nothing below can raise */
@@ -146,8 +145,7 @@ static void record_completed(lua_State *L, art_group *group, int index) {
   lua_pop(L, 2);
 }
 
-void art_group_left(lua_State *L, art_group *group, art_task *task,
-                    int index) {
+void art_group_left(lua_State *L, art_group *group, art_task *task, int index) {
   asyncrt_op *op, *next;
 
   art_list_remove(&task->sibling);
@@ -384,7 +382,8 @@ static int leave_block(lua_State *L, int ignored) {
 
   (void) ignored;
   lua_settop(L, 2);
-  if (task->scope != &group->body && !art_scope_unwound(L, task, &group->body, true))
+  if (task->scope != &group->body &&
+      !art_scope_unwound(L, task, &group->body, true))
     return art_scope_wait(L, task, leave_block);
   end_body(L, group, lua_isnil(L, 2) ? 0 : 2);
   if (!art_group_finished(group)) {
@@ -421,7 +420,8 @@ static int leave_call(lua_State *L, int ignored) {
   bool absorbed;
 
   (void) ignored;
-  if (task->scope != &group->body && !art_scope_unwound(L, task, &group->body, true))
+  if (task->scope != &group->body &&
+      !art_scope_unwound(L, task, &group->body, true))
     return art_scope_wait(L, task, leave_call);
   end_body(L, group, group->body_raised ? CALL_RESULTS : 0);
   if (!art_group_finished(group)) {

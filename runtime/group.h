@@ -19,39 +19,39 @@ typedef enum art_on_error {
 
 /* The user values of a group's userdata. */
 enum {
-  ART_GROUP_ERROR = 1, /* the first failure */
-  ART_GROUP_HANDLER,   /* the function of on_error */
+  ART_GROUP_ERROR = 1,  /* the first failure */
+  ART_GROUP_HANDLER,    /* the function of on_error */
   ART_GROUP_SUPPRESSED, /* a table: the later failures */
-  ART_GROUP_COMPLETED, /* a table: ended tasks for completed(), or nil */
+  ART_GROUP_COMPLETED,  /* a table: ended tasks for completed(), or nil */
   ART_GROUP_VALUES = ART_GROUP_COMPLETED
 };
 
 /* Lives in a userdata, anchored from its opening to its close. */
 typedef struct art_group {
-  asyncrt *rt;           /* borrowed */
-  struct art_task *task; /* borrowed; who opened it and closes it */
-  struct art_group *outer; /* the group that was innermost before it */
-  art_scope body;        /* the opener's code; unused by an implicit group */
-  art_scope children;    /* the tasks */
-  art_link tasks;        /* of art_task.sibling: the running ones */
-  uint32_t count, daemons; /* tasks; how many of them are daemons */
-  uint32_t running;        /* tasks that were started */
+  asyncrt *rt;              /* borrowed */
+  struct art_task *task;    /* borrowed; who opened it and closes it */
+  struct art_group *outer;  /* the group that was innermost before it */
+  art_scope body;           /* the opener's code; unused by an implicit group */
+  art_scope children;       /* the tasks */
+  art_link tasks;           /* of art_task.sibling: the running ones */
+  uint32_t count, daemons;  /* tasks; how many of them are daemons */
+  uint32_t running;         /* tasks that were started */
   uint32_t completed_taken; /* of ART_GROUP_COMPLETED */
-  uint32_t limit;        /* tasks that run at once; UINT32_MAX: any number */
+  uint32_t limit;           /* tasks that run at once; UINT32_MAX: any number */
   struct art_task *pending_first, *pending_last; /* beyond the limit */
-  asyncrt_queue waiters; /* for all children, for a place, for a completion */
+  asyncrt_queue waiters;   /* for all children, for a place, for a completion */
   struct art_trace *trace; /* owned; of the first failure, or NULL */
-  const char *site;      /* interned; where it was opened */
-  int anchor;            /* its place in the runtime's anchors */
-  uint8_t on_error;      /* art_on_error */
+  const char *site;        /* interned; where it was opened */
+  int anchor;              /* its place in the runtime's anchors */
+  uint8_t on_error;        /* art_on_error */
   bool implicit, function_form;
-  bool failed;  /* ART_GROUP_ERROR is set: a task failed first */
-  bool body_failed; /* the body failed first */
-  bool body_raised; /* the function form's body ended by an error */
-  bool waited;      /* leaving it took a wait */
+  bool failed;           /* ART_GROUP_ERROR is set: a task failed first */
+  bool body_failed;      /* the body failed first */
+  bool body_raised;      /* the function form's body ended by an error */
+  bool waited;           /* leaving it took a wait */
   bool tracks_completed; /* ART_GROUP_COMPLETED is a table */
-  bool ending;  /* its body has ended; it waits for its tasks */
-  bool closed;  /* takes no more tasks */
+  bool ending;           /* its body has ended; it waits for its tasks */
+  bool closed;           /* takes no more tasks */
   bool daemons_cancelled;
 } art_group;
 
@@ -110,9 +110,9 @@ int art_group_call(lua_State *L);
 void art_scope_hand_over(lua_State *L, struct art_task *task);
 
 /* Closes what code inside `scope` opened in `task` and never closed, cancelling
- * its tasks and, with `report`, saying so on stderr. Returns false where it must wait for tasks
- * first: then return art_scope_wait(L, task, done), whose `done` calls this
- * again. */
+ * its tasks and, with `report`, saying so on stderr. Returns false where it
+ * must wait for tasks first: then return art_scope_wait(L, task, done), whose
+ * `done` calls this again. */
 bool art_scope_unwound(lua_State *L, struct art_task *task, art_scope *scope,
                        bool report);
 int art_scope_wait(lua_State *L, struct art_task *task, art_done done);

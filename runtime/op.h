@@ -28,13 +28,13 @@ typedef struct art_nacks {
 
 /* What a suspended task waits for; one in each task. */
 struct asyncrt_wait {
-  lua_State *L;    /* the thread that waits: the task's innermost coroutine */
-  asyncrt_op *ops; /* the task's own op, or a pooled array, owned */
+  lua_State *L;     /* the thread that waits: the task's innermost coroutine */
+  asyncrt_op *ops;  /* the task's own op, or a pooled array, owned */
   art_nacks *nacks; /* borrowed; in a userdata on the stack of L, or NULL */
   uint32_t count;
   uint32_t chosen; /* UINT32_MAX: none */
-  uint8_t state; /* art_wait_state */
-  bool no_cancel; /* the wait for a group's children cannot be abandoned */
+  uint8_t state;   /* art_wait_state */
+  bool no_cancel;  /* the wait for a group's children cannot be abandoned */
 };
 
 /* Raises unless the running function may block; returns its task. */
@@ -48,8 +48,7 @@ bool art_is_refusal(const char *message);
 bool art_can_block(lua_State *L);
 
 /* As asyncrt_prepare, for a wait that a cancellation does not end. */
-asyncrt_op *art_prepare_uncancellable(lua_State *L,
-                                      const asyncrt_op_type *type,
+asyncrt_op *art_prepare_uncancellable(lua_State *L, const asyncrt_op_type *type,
                                       void *object);
 
 /* What a call goes on with once its op is done: the `results` of the op are on

@@ -36,8 +36,7 @@ static int open_waker(asyncrt *rt) {
 static void close_waker(asyncrt *rt) {
   if (rt->waker.data == NULL) return;
   uv_close((uv_handle_t *) &rt->waker, on_waker_closed);
-  while (rt->waker.data != NULL)
-    uv_run(rt->loop, UV_RUN_NOWAIT);
+  while (rt->waker.data != NULL) uv_run(rt->loop, UV_RUN_NOWAIT);
 }
 
 int art_poll_init(asyncrt *rt) {

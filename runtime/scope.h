@@ -21,8 +21,8 @@ typedef enum art_scope_kind {
 } art_scope_kind;
 
 typedef struct art_scope {
-  struct art_scope *parent; /* borrowed; NULL above main */
-  struct art_scope *child;  /* first child */
+  struct art_scope *parent;      /* borrowed; NULL above main */
+  struct art_scope *child;       /* first child */
   struct art_scope *prev, *next; /* siblings, in the order of opening */
   struct art_task *task; /* whose code stands in it; NULL for CHILDREN */
   const char *reason;    /* literal; of its own cancellation */
@@ -37,9 +37,9 @@ typedef struct art_timed_scope {
   asyncrt_timer timer;
   asyncrt *rt;                  /* borrowed */
   struct art_timed_scope *next; /* in the runtime's free list */
-  const char *site; /* interned; where a block's scope was opened */
-  void *box;        /* the userdata of a block's scope, or NULL */
-  bool failed;      /* its function ended by an error */
+  const char *site;             /* interned; where a block's scope was opened */
+  void *box;                    /* the userdata of a block's scope, or NULL */
+  bool failed;                  /* its function ended by an error */
 } art_timed_scope;
 
 /* Links `scope` below `parent`; it starts cancelled where its parent is. */

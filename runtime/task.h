@@ -36,12 +36,12 @@ typedef struct art_trace {
 typedef struct art_task {
   asyncrt *rt;                 /* borrowed; outlives every task */
   struct art_task *ready_next; /* in the run queue */
-  lua_State *root;    /* the thread of its body; NULL before its first step */
-  art_frame frame;    /* of root */
+  lua_State *root; /* the thread of its body; NULL before its first step */
+  art_frame frame; /* of root */
   asyncrt_wait wait;
-  asyncrt_op op;      /* for a direct call; idle otherwise */
-  art_scope *scope;   /* innermost */
-  art_scope base;     /* its own */
+  asyncrt_op op;              /* for a direct call; idle otherwise */
+  art_scope *scope;           /* innermost */
+  art_scope base;             /* its own */
   struct art_group *group;    /* its owner; NULL for main, and when done */
   struct art_group *opened;   /* its innermost open group */
   struct art_group *implicit; /* of its plain spawns, or NULL */
@@ -59,11 +59,11 @@ typedef struct art_task {
   uint8_t state;      /* art_task_state */
   bool daemon : 1;
   bool has_name : 1;
-  bool failed : 1;    /* ended by an error, cancelled or not */
-  bool cancelled : 1; /* ended by its cancellation */
-  bool bound : 1;     /* ART_TASK_BINDINGS is in use */
-  bool unhandled : 1; /* the error is one of its group's handler */
-  bool exposed : 1;   /* its thread was seen: never reused */
+  bool failed : 1;      /* ended by an error, cancelled or not */
+  bool cancelled : 1;   /* ended by its cancellation */
+  bool bound : 1;       /* ART_TASK_BINDINGS is in use */
+  bool unhandled : 1;   /* the error is one of its group's handler */
+  bool exposed : 1;     /* its thread was seen: never reused */
   bool propagating : 1; /* the error being raised came from another thread,
                            whose traceback is kept: the next one is added */
   bool kept : 1; /* the error being raised has its traceback kept already */
