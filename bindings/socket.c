@@ -79,17 +79,22 @@ static ssize_t socket_recv(art_stream *stream, char *data, size_t size) {
   return received < 0 ? last_error() : received;
 }
 
-static ssize_t socket_send(art_stream *stream, const struct iovec *parts,
-                           int count) {
+static ssize_t send_parts(int fd, const struct iovec *parts, int count) {
   struct msghdr message = {0};
-  ssize_t sent;
 
   message.msg_iov = (struct iovec *) (uintptr_t) parts;
   message.msg_iovlen = (size_t) count;
+  return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static ssize_t socket_send(art_stream *stream, const struct iovec *parts,
+                           int count) {
+  int fd = stream->watcher.fd;
+  ssize_t sent;
+
   do
-    sent = count == 1 ? send(stream->watcher.fd, parts->iov_base,
-                             parts->iov_len, MSG_NOSIGNAL)
-                      : sendmsg(stream->watcher.fd, &message, MSG_NOSIGNAL);
+    sent = count == 1 ? send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL)
+                      : send_parts(fd, parts, count);
   while (sent < 0 && errno == EINTR);
   return sent < 0 ? last_error() : sent;
 }
