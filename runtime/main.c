@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
@@ -26,6 +27,8 @@ static const char usage[] =
     "  -l MODULE        require MODULE into a global before the script\n"
     "  --virtual-time   start the clock at 0 and let it jump to what is next\n"
     "  --seed=N         draw every random choice from N\n"
+    "  --random-order   run ready tasks in an order drawn from the seed\n"
+    "  --trace-hash     print a hash of all steps at the end, to compare runs\n"
     "  --watch-ms=N     report code that runs N ms without waiting; 0: never\n"
     "  --preempt-ms=N   interrupt code that runs N ms without waiting\n"
     "  --version        print the versions of asyncrt, Lua and libuv\n"
@@ -72,18 +75,33 @@ static int parse_number(const char *option, const char *name, uint64_t limit,
   return ASYNCRT_EXIT_OK;
 }
 
+/* False where it is another option. */
+static bool parse_flag(command *cmd, const char *option) {
+  const struct {
+    const char *name;
+    bool *flag;
+  } flags[] = {
+      {"--version", &cmd->version},
+      {"--help", &cmd->help},
+      {"--virtual-time", &cmd->options.virtual_time},
+      {"--random-order", &cmd->options.random_order},
+      {"--trace-hash", &cmd->options.trace_hash},
+  };
+
+  for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+    if (strcmp(option, flags[i].name) != 0) continue;
+    *flags[i].flag = true;
+    return true;
+  }
+  return false;
+}
+
 static int parse_long_option(command *cmd, const char *option) {
   uint64_t number = 0;
   int status;
 
-  if (strcmp(option, "--version") == 0) {
-    cmd->version = true;
-  } else if (strcmp(option, "--help") == 0) {
-    cmd->help = true;
-  } else if (strcmp(option, "--virtual-time") == 0) {
-    cmd->options.virtual_time = true;
-  } else if ((status = parse_number(option, "--seed=", UINT64_MAX, &number)) >=
-             0) {
+  if (parse_flag(cmd, option)) return ASYNCRT_EXIT_OK;
+  if ((status = parse_number(option, "--seed=", UINT64_MAX, &number)) >= 0) {
     cmd->options.seed = number;
     return status;
   } else if ((status = parse_number(option, "--watch-ms=", UINT_MAX,
@@ -97,12 +115,20 @@ static int parse_long_option(command *cmd, const char *option) {
   } else {
     return misuse("unknown option '%s'", option);
   }
-  return ASYNCRT_EXIT_OK;
 }
 
 /* True for -e and -l, whose argument may stand in the same word. */
 static bool is_step(const char *option) {
   return option[1] == 'e' || option[1] == 'l';
+}
+
+/* What the system's clock decides is not to be repeated. */
+static int check_options(const asyncrt_options *options) {
+  if (options->trace_hash && !options->virtual_time)
+    return misuse("'--trace-hash' needs '--virtual-time'");
+  if (options->preempt_ms > 0 && options->virtual_time)
+    return misuse("'--preempt-ms' does not go with '--virtual-time'");
+  return ASYNCRT_EXIT_OK;
 }
 
 static int parse_options(command *cmd) {
@@ -128,7 +154,7 @@ static int parse_options(command *cmd) {
     }
   }
   cmd->script = i;
-  return ASYNCRT_EXIT_OK;
+  return check_options(&cmd->options);
 }
 
 /* --- The script's environment --- */
@@ -369,6 +395,8 @@ static int run(asyncrt *rt, command *cmd) {
   status = asyncrt_run(rt, lua_gettop(L) - 1);
   handle(SIGINT, SIG_DFL);
   handle(SIGTERM, SIG_DFL);
+  if (cmd->options.trace_hash)
+    fprintf(stderr, "trace hash: %016" PRIx64 "\n", asyncrt_trace_hash(rt));
   return status;
 }
 

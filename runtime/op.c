@@ -2,6 +2,7 @@
 #include "op.h"
 
 #include "error.h"
+#include "replay.h"
 #include "runtime.h"
 
 #include <stdlib.h>
@@ -360,6 +361,13 @@ static uint32_t draw(asyncrt *rt, uint32_t place, uint32_t count) {
   return index;
 }
 
+/* The arm `chosen` was ready at once. */
+static int found(asyncrt *rt, const asyncrt_op *op, int results,
+                 uint32_t chosen) {
+  if (rt->options.trace_hash) art_replay_arm(rt, op, chosen);
+  return results;
+}
+
 int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
                     uint32_t *chosen) {
   uint32_t i, late = 0;
@@ -374,10 +382,8 @@ int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
       continue;
     }
     results = op->type->attempt(op, L);
-    if (results != ASYNCRT_NOT_READY) {
-      *chosen = (uint32_t) (op - ops);
-      return results;
-    }
+    if (results != ASYNCRT_NOT_READY)
+      return found(rt, op, results, *chosen = (uint32_t) (op - ops));
   }
   for (i = 0; i < count && late > 0; i++) {
     asyncrt_op *op = &ops[rt->order[i]];
@@ -385,10 +391,8 @@ int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
     if (!(op->type->flags & ASYNCRT_OP_LAST)) continue;
     late--;
     results = op->type->attempt(op, L);
-    if (results != ASYNCRT_NOT_READY) {
-      *chosen = (uint32_t) (op - ops);
-      return results;
-    }
+    if (results != ASYNCRT_NOT_READY)
+      return found(rt, op, results, *chosen = (uint32_t) (op - ops));
   }
   return ASYNCRT_NOT_READY;
 }

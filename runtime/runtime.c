@@ -3,7 +3,9 @@
 
 #include "error.h"
 #include "group.h"
+#include "replay.h"
 #include "report.h"
+#include "virtual.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -231,6 +233,9 @@ static int open_state(lua_State *L) {
   lua_getglobal(L, LUA_OSLIBNAME);
   lua_pushcfunction(L, exit_process);
   lua_setfield(L, -2, "exit");
+  if (rt->options.virtual_time) art_open_virtual(L);
+  if (rt->options.virtual_time || rt->options.seed != 0)
+    art_seed_math(L, rt->options.seed);
   return 0;
 }
 
@@ -296,6 +301,7 @@ void asyncrt_free(asyncrt *rt) {
     }
   }
   free(rt->order);
+  free(rt->drawn);
   free(rt->buffer);
   free(rt);
 }
@@ -425,6 +431,7 @@ void asyncrt_cancel(asyncrt *rt, const char *reason) {
 static art_task *next_ready(asyncrt *rt) {
   art_task *task = rt->ready_first;
 
+  if (rt->options.random_order) return art_ready_draw(rt);
   rt->ready_first = task->ready_next;
   if (rt->ready_first == NULL) rt->ready_last = NULL;
   return task;
@@ -436,9 +443,7 @@ static void run_ready(lua_State *L, asyncrt *rt) {
 
   while (rt->ready_first != NULL && steps < ART_TICK_STEPS) {
     art_task_step(L, next_ready(rt));
-    if (++steps % 16 == 0 && real_now(rt) - start > ART_TICK_NS &&
-        !rt->options.virtual_time)
-      break;
+    if (++steps % 16 == 0 && asyncrt_now(rt) - start > ART_TICK_NS) break;
   }
 }
 

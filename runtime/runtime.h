@@ -41,6 +41,9 @@ struct asyncrt {
 
   art_task *current;
   art_task *ready_first, *ready_last;
+  art_task **drawn; /* owned; in random order the other ready tasks */
+  uint32_t drawn_count, drawn_capacity;
+  uint64_t trace_hash;
   art_latch *last_latch; /* of those being set, or NULL */
   bool parking; /* the thread that yields waits for an op */
   bool ending;  /* main has ended; handles are being closed */

@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "group.h"
+#include "replay.h"
 #include "runtime.h"
 
 #include <stdio.h>
@@ -123,6 +124,8 @@ art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
   memset(task, 0, sizeof(*task));
   task->rt = rt;
   task->state = ART_TASK_DONE; /* until nothing below can raise */
+  if (rt->options.random_order && art_ready_reserve(rt) != 0)
+    art_raise(L, "not enough memory");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &rt->task_metatable);
   lua_setmetatable(L, -2);
   for (i = 0; i < arguments; i++) {
@@ -452,6 +455,7 @@ void art_task_step(lua_State *L, art_task *task) {
 
   rt->current = task;
   rt->steps++;
+  if (rt->options.trace_hash) art_replay_step(rt, task);
   task->state = ART_TASK_RUNNING;
   task->budget = ART_STEP_OPS;
   if (task->root == NULL) arguments = start(L, task);

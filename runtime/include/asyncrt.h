@@ -46,6 +46,7 @@ typedef struct asyncrt_wait asyncrt_wait;
 typedef struct asyncrt_options {
   bool virtual_time;   /* the clock starts at 0 and jumps to the next deadline */
   bool random_order;   /* ready tasks run in an order drawn from the seed */
+  bool trace_hash;     /* hash every step: see asyncrt_trace_hash */
   uint64_t seed;       /* of every random choice; 0 takes one from the system */
   unsigned watch_ms;   /* report a step longer than this; 0 does not watch */
   unsigned preempt_ms; /* end a step longer than this; 0 never does */
@@ -95,6 +96,11 @@ void asyncrt_release(asyncrt *rt);
 /* Tells the runtime that a handle was started on its loop outside an op's
  * `arm`, so that it polls the loop soon. */
 void asyncrt_loop_changed(asyncrt *rt);
+
+/* A hash of every step since the runtime was made: of the task, of what it had
+ * waited for, of the arm chosen and of the time. The same script and seed give
+ * the same under virtual time. 0 without the option. */
+uint64_t asyncrt_trace_hash(asyncrt *rt);
 
 /* Nanoseconds on the runtime's clock: monotonic, or virtual. */
 uint64_t asyncrt_now(asyncrt *rt);
