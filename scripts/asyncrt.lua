@@ -7,6 +7,7 @@ local event = require("asyncrt.event")
 local group = require("asyncrt.core.group")
 local scope = require("asyncrt.core.scope")
 local select_ = require("asyncrt.core.select")
+local stdio = require("asyncrt.core.stdio")
 local sync = require("asyncrt.core.sync")
 local task = require("asyncrt.core.task")
 local time = require("asyncrt.core.time")
@@ -42,4 +43,13 @@ local rt = {
   yield = time.yield,
 }
 
-return rt
+-- The standard streams are opened when they are first used: one that is open is
+-- watched, and its descriptor is no longer io's alone.
+return setmetatable(rt, {
+  __index = function(self, name)
+    local open = stdio[name]
+    if not open then return nil end
+    self[name] = open()
+    return self[name]
+  end,
+})
