@@ -74,7 +74,7 @@ static void wake(art_listener *listener) {
 
   while (listener->readable && !listener->woken &&
          (op = listener->waiters.first) != NULL) {
-    if (art_op_is_alone(op)) {
+    if (art_op_is_direct(op)) {
       listener->woken = true;
     } else {
       art_stream *stream;

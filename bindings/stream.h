@@ -6,7 +6,6 @@
 
 #include "asyncrt.h"
 #include "poller.h"
-#include "task.h"
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -103,12 +102,6 @@ void art_stream_close(art_stream *stream, bool reset);
 
 /* Frees the stream, from a type's `close`. */
 void art_stream_free(art_stream *stream);
-
-/* True for the op of a direct call: it may complete on a mere hope, because
- * its finish may go on waiting. */
-static inline bool art_op_is_alone(const asyncrt_op *op) {
-  return op == &art_container_of(op->wait, art_task, wait)->op;
-}
 
 /* Opens the stream's metatable: art_stream_push needs it. */
 void art_open_stream(lua_State *L);

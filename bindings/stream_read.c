@@ -433,7 +433,7 @@ void art_stream_wake_readers(art_stream *stream) {
 
   for (; op != NULL; op = next) {
     next = op->next;
-    if (now || art_op_is_alone(op) || read_ahead(op)) {
+    if (now || art_op_is_direct(op) || read_ahead(op)) {
       stream->reading = true;
       asyncrt_op_complete(op); /* disarms the others */
       return;
