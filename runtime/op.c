@@ -134,6 +134,13 @@ static void disarm_all(asyncrt *rt, asyncrt_wait *wait) {
   for (i = 0; i < wait->count; i++) disarm(rt, &wait->ops[i]);
 }
 
+static void woken(art_task *task) {
+  asyncrt *rt = task->rt;
+
+  art_task_ready(task);
+  if (rt->notes.wanted != 0) art_notes_add(rt, ART_NOTE_WOKEN, task);
+}
+
 void asyncrt_op_complete(asyncrt_op *op) {
   asyncrt_wait *wait = op->wait;
   art_task *task = task_of_wait(wait);
@@ -141,7 +148,7 @@ void asyncrt_op_complete(asyncrt_op *op) {
   wait->state = ART_WAIT_COMMITTED;
   wait->chosen = (uint32_t) (op - wait->ops);
   disarm_all(task->rt, wait);
-  art_task_ready(task);
+  woken(task);
   if (wait->nacks != NULL) art_nacks_fire(wait->nacks, wait->chosen);
 }
 
@@ -152,7 +159,7 @@ void art_wait_abandon(art_task *task) {
   wait->state = ART_WAIT_ABANDONED;
   wait->chosen = UINT32_MAX;
   disarm_all(task->rt, wait);
-  art_task_ready(task);
+  woken(task);
   if (wait->nacks != NULL) art_nacks_fire(wait->nacks, UINT32_MAX);
 }
 
@@ -195,6 +202,15 @@ static int suspend(lua_State *L, art_task *task, lua_KContext context,
   task->wait.L = L;
   task->rt->parking = true;
   return lua_yieldk(L, 0, context, k);
+}
+
+/* Suspends the running task, whose ops are armed. */
+static int block(lua_State *L, art_task *task, lua_KContext context,
+                 lua_KFunction k) {
+  asyncrt *rt = task->rt;
+
+  if (rt->notes.wanted != 0) art_notes_add(rt, ART_NOTE_BLOCKED, task);
+  return suspend(L, task, context, k);
 }
 
 static int rescheduled(lua_State *L, int status, lua_KContext context) {
@@ -257,7 +273,7 @@ static int perform_now(lua_State *L, asyncrt_op *op, art_done done) {
   task->wait.state = ART_WAIT_ARMED;
   task->state = ART_TASK_WAITING;
   arm(task->rt, op);
-  return suspend(L, task, (lua_KContext) done, performed);
+  return block(L, task, (lua_KContext) done, performed);
 }
 
 static int perform_after_turn(lua_State *L, int status, lua_KContext context) {
@@ -439,7 +455,7 @@ static int perform_any_now(lua_State *L, art_task *task, art_done done) {
       arm(rt, op);
   }
   if (limit != NULL) arm(rt, limit);
-  return suspend(L, task, (lua_KContext) done, performed_any);
+  return block(L, task, (lua_KContext) done, performed_any);
 }
 
 static int any_after_turn(lua_State *L, int status, lua_KContext context) {

@@ -300,6 +300,7 @@ void asyncrt_free(asyncrt *rt) {
       free(site);
     }
   }
+  art_notes_free(&rt->notes);
   free(rt->order);
   free(rt->drawn);
   free(rt->buffer);
@@ -497,6 +498,7 @@ static uint64_t patience(asyncrt *rt) {
 
 static void tick(lua_State *L, asyncrt *rt) {
   rt->ticks++;
+  if (rt->watch.requests != 0) art_watch_answer(L, rt);
   run_ready(L, rt);
   rt->tick_now = asyncrt_now(rt);
   art_timers_fire(rt);
@@ -508,7 +510,9 @@ static void tick(lua_State *L, asyncrt *rt) {
       break_deadlock(L, rt);
     return;
   }
+  if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_BEFORE_POLL, NULL);
   art_poll_wait(rt, patience(rt));
+  if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_AFTER_POLL, NULL);
   rt->tick_now = asyncrt_now(rt);
   art_timers_fire(rt);
 }
@@ -535,6 +539,7 @@ static void run_tasks(asyncrt *rt) {
 
       rt->current = NULL;
       rt->parking = false;
+      art_watch_leave(&rt->watch);
       art_task_abort(L, task);
     }
     lua_settop(L, top);
@@ -581,9 +586,11 @@ int asyncrt_run(asyncrt *rt, int nargs) {
   rt->tick_now = asyncrt_now(rt);
   rt->main = art_task_new(L, NULL, lua_gettop(L) - nargs, 0, false);
   lua_pop(L, 1);
+  art_watch_start(rt);
   run_tasks(rt);
   close_handles(rt);
   art_poll_wait(rt, 0);
+  art_watch_stop(rt);
   if (rt->requested_status >= 0) return rt->requested_status;
   return rt->exit_status;
 }

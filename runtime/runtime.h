@@ -4,11 +4,13 @@
 
 #include "allocator.h"
 #include "coroutine.h"
+#include "instrument.h"
 #include "list.h"
 #include "poller.h"
 #include "scope.h"
 #include "task.h"
 #include "timer.h"
+#include "watch.h"
 
 #include "asyncrt.h"
 
@@ -87,7 +89,9 @@ struct asyncrt {
   art_watcher *to_free;
   char *buffer; /* owned; ART_BUFFER bytes that every read may use */
 
-  uint64_t ticks, steps, longest_step;
+  uint64_t ticks;
+  art_watch watch;
+  art_notes notes; /* for rt.instrument */
 };
 
 /* The runtime of a Lua thread. */

@@ -46,9 +46,13 @@ void art_scope_close(art_scope *scope) {
 }
 
 static void mark(art_scope *scope) {
+  art_task *task = scope->task;
+
   scope->effective = true;
-  if (scope->task != NULL && scope->task->scope == scope)
-    art_wait_abandon(scope->task);
+  if (task == NULL || task->scope != scope) return;
+  if (task->rt->notes.wanted != 0)
+    art_notes_add(task->rt, ART_NOTE_CANCELLED, task);
+  art_wait_abandon(task);
 }
 
 static bool reachable(const art_scope *scope) {

@@ -160,6 +160,7 @@ art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
   art_scope_open(&task->base, group != NULL ? &group->children : NULL,
                  ART_SCOPE_TASK, task);
   rt->tasks++;
+  if (rt->notes.wanted != 0) art_notes_add(rt, ART_NOTE_TASK_SPAWNED, task);
   if (group != NULL)
     art_group_joined(group, task);
   else
@@ -257,6 +258,7 @@ static void finish(lua_State *L, art_task *task, int index, int results) {
     task->group = NULL;
     art_group_left(L, group, task, index);
   }
+  if (rt->notes.wanted != 0) art_notes_exited(L, rt, index);
   art_unanchor(L, rt, task->anchor);
 }
 
@@ -453,8 +455,10 @@ void art_task_step(lua_State *L, art_task *task) {
   lua_State *thread;
   int arguments = 0, status, results;
 
+  if (rt->notes.wanted != 0)
+    art_notes_tell(L, rt, ART_NOTE_BEFORE_STEP, task);
   rt->current = task;
-  rt->steps++;
+  art_watch_enter(&rt->watch);
   if (rt->options.trace_hash) art_replay_step(rt, task);
   task->state = ART_TASK_RUNNING;
   task->budget = ART_STEP_OPS;
@@ -462,6 +466,7 @@ void art_task_step(lua_State *L, art_task *task) {
   thread = task->wait.L;
   for (;;) {
     rt->parking = false;
+    rt->watch.top = thread;
     status = lua_resume(thread, L, arguments, &results);
     if (status == LUA_YIELD && rt->parking) break;
     if (thread == task->root) {
@@ -476,6 +481,8 @@ void art_task_step(lua_State *L, art_task *task) {
   }
   rt->parking = false;
   rt->current = NULL;
+  art_watch_leave(&rt->watch);
+  if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_AFTER_STEP, task);
 }
 
 /* --- Joining --- */

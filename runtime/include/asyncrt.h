@@ -102,6 +102,10 @@ void asyncrt_loop_changed(asyncrt *rt);
  * the same under virtual time. 0 without the option. */
 uint64_t asyncrt_trace_hash(asyncrt *rt);
 
+/* Makes the runtime say on stderr what every task does. Callable from the
+ * handler of a signal. */
+void asyncrt_request_dump(asyncrt *rt);
+
 /* Nanoseconds on the runtime's clock: monotonic, or virtual. */
 uint64_t asyncrt_now(asyncrt *rt);
 
