@@ -125,15 +125,31 @@ const char *art_intern(asyncrt *rt, const char *text) {
   return site->text;
 }
 
+/* The interned text of a place that spawns again and again is found without
+ * formatting it. */
+static const char *site_of(asyncrt *rt, const lua_Debug *where) {
+  uintptr_t key =
+      (uintptr_t) where->source / 16 + (uintptr_t) where->currentline;
+  art_known_site *known = &rt->known_sites[key % ART_KNOWN_SITES];
+  size_t length = strlen(where->short_src);
+  char text[LUA_IDSIZE + 16];
+
+  if (known->line == where->currentline && known->length == length &&
+      memcmp(known->text, where->short_src, length) == 0)
+    return known->text;
+  snprintf(text, sizeof(text), "%s:%d", where->short_src, where->currentline);
+  known->text = art_intern(rt, text);
+  known->line = *known->text != '?' ? where->currentline : 0;
+  known->length = length;
+  return known->text;
+}
+
 const char *art_site_at(lua_State *L, int level) {
   lua_Debug where;
-  char text[LUA_IDSIZE + 16];
 
   for (; lua_getstack(L, level, &where); level++) {
     lua_getinfo(L, "Sl", &where);
-    if (where.currentline <= 0) continue;
-    snprintf(text, sizeof(text), "%s:%d", where.short_src, where.currentline);
-    return art_intern(art_runtime_of(L), text);
+    if (where.currentline > 0) return site_of(art_runtime_of(L), &where);
   }
   return "?";
 }
@@ -392,8 +408,7 @@ void art_set_event_methods(lua_State *L) {
 
 void *asyncrt_new_event(lua_State *L, asyncrt_prepare_fn prepare, size_t size,
                         int values) {
-  event_object *event =
-      lua_newuserdatauv(L, sizeof(*event) + size, values);
+  event_object *event = lua_newuserdatauv(L, sizeof(*event) + size, values);
 
   event->prepare = prepare;
   memset(event->data, 0, size);
@@ -506,8 +521,7 @@ static void tick(lua_State *L, asyncrt *rt) {
   if (rt->ready_first == NULL && rt->external == 0 &&
       art_timers_next(&rt->timers) == UINT64_MAX) {
     art_poll_wait(rt, 0); /* a signal may be on its way */
-    if (rt->ready_first == NULL && rt->external == 0)
-      break_deadlock(L, rt);
+    if (rt->ready_first == NULL && rt->external == 0) break_deadlock(L, rt);
     return;
   }
   if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_BEFORE_POLL, NULL);

@@ -31,6 +31,15 @@ typedef struct art_site {
   char text[];
 } art_site;
 
+/* A site found by its line and the length of its chunk's name. */
+typedef struct art_known_site {
+  const char *text; /* interned */
+  size_t length;
+  int line; /* 0: none */
+} art_known_site;
+
+#define ART_KNOWN_SITES 64
+
 struct asyncrt {
   lua_State *L;    /* the main state; owned */
   art_allocator allocator; /* of the Lua state */
@@ -78,6 +87,7 @@ struct asyncrt {
   uint32_t *order; /* owned; scratch for drawing the order of arms */
   uint32_t order_capacity;
   art_site *sites[256];
+  art_known_site known_sites[ART_KNOWN_SITES];
 
   asyncrt_handle *first_handle, *last_handle;
   uint32_t handle_count;
