@@ -341,6 +341,11 @@ static void on_interruption(uv_async_t *async) {
   asyncrt_cancel(async->data, "interrupted");
 }
 
+static void handle_quit(int signal_number) {
+  (void) signal_number;
+  asyncrt_request_dump(interruption.data);
+}
+
 /* A write to a connection that was closed is an error like any other, while
  * output that nobody reads any more ends the process, as it does a filter. */
 static void handle_broken_pipe(int signal_number) {
@@ -359,6 +364,17 @@ static void handle(int signal_number, void (*handler)(int)) {
 
   sigemptyset(&action.sa_mask);
   sigaction(signal_number, &action, NULL);
+}
+
+/* The handlers of a run; also called where a script has given one back. */
+static void set_handler(int signal_number) {
+  switch (signal_number) {
+    case SIGINT:
+    case SIGTERM: handle(signal_number, handle_interrupt); break;
+    case SIGQUIT: handle(signal_number, handle_quit); break;
+    case SIGPIPE: handle(signal_number, handle_broken_pipe); break;
+    default: break;
+  }
 }
 
 /* --- The run --- */
@@ -390,11 +406,14 @@ static int run(asyncrt *rt, command *cmd) {
     return ASYNCRT_EXIT_ERROR;
   }
   interruption.data = rt;
-  handle(SIGINT, handle_interrupt);
-  handle(SIGTERM, handle_interrupt);
+  asyncrt_on_signal_released(rt, set_handler);
+  set_handler(SIGINT);
+  set_handler(SIGTERM);
+  set_handler(SIGQUIT);
   status = asyncrt_run(rt, lua_gettop(L) - 1);
   handle(SIGINT, SIG_DFL);
   handle(SIGTERM, SIG_DFL);
+  handle(SIGQUIT, SIG_DFL);
   if (cmd->options.trace_hash)
     fprintf(stderr, "trace hash: %016" PRIx64 "\n", asyncrt_trace_hash(rt));
   return status;
@@ -434,7 +453,7 @@ int main(int argc, char **argv) {
   int status;
 
   open_standard_streams();
-  handle(SIGPIPE, handle_broken_pipe);
+  set_handler(SIGPIPE);
   status = parse_options(&cmd);
   if (status != ASYNCRT_EXIT_OK) return status;
   if (cmd.help) {

@@ -335,6 +335,11 @@ asyncrt *asyncrt_of(lua_State *L) {
   return art_runtime_of(L);
 }
 
+void asyncrt_on_signal_released(asyncrt *rt,
+                                void (*restore)(int signal_number)) {
+  rt->restore_signal = restore;
+}
+
 void asyncrt_hold(asyncrt *rt) {
   rt->external++;
 }

@@ -102,6 +102,7 @@ struct asyncrt {
   uint64_t ticks;
   art_watch watch;
   art_notes notes; /* for rt.instrument */
+  void (*restore_signal)(int signal_number); /* or NULL */
 };
 
 /* The runtime of a Lua thread. */

@@ -102,6 +102,12 @@ void asyncrt_loop_changed(asyncrt *rt);
  * the same under virtual time. 0 without the option. */
 uint64_t asyncrt_trace_hash(asyncrt *rt);
 
+/* A script may subscribe to any signal. libuv replaces the host's handler then,
+ * and sets the default action after the last subscription; `restore` is called
+ * with the signal at that moment, to set the host's handler again. */
+void asyncrt_on_signal_released(asyncrt *rt,
+                                void (*restore)(int signal_number));
+
 /* Makes the runtime say on stderr what every task does. Callable from the
  * handler of a signal. */
 void asyncrt_request_dump(asyncrt *rt);
