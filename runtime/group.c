@@ -119,6 +119,7 @@ void art_group_joined(art_group *group, art_task *task) {
     art_task_ready(task);
     return;
   }
+  task->state = ART_TASK_READY; /* it will run, though it is not queued yet */
   task->ready_next = NULL;
   if (group->pending_first != NULL)
     group->pending_last->ready_next = task;
