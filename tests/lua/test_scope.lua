@@ -585,7 +585,7 @@ end
 
 TestMany = {}
 
-function TestMany:test_a_million_timeouts_leave_nothing_behind()
+function TestMany:test_many_timeouts_leave_nothing_behind()
   local count = 200000
   for _ = 1, 1000 do rt.timeout(5, rt.yield) end
   collectgarbage()
