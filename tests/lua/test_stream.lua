@@ -5,6 +5,8 @@ local net = require("asyncrt.net")
 local rt = require("asyncrt")
 local testing = require("asyncrt.testing")
 
+local BIG = ("x"):rep(1 << 10):rep(1 << 13) -- more than any socket takes
+
 local function connect(address)
   local listener <close> = assert(net.listen(address))
   local dialled = rt.spawn(net.connect, listener:address())
@@ -81,7 +83,7 @@ function Stream:test_the_end_ends_reading_only()
 end
 
 function Stream:test_shutdown_comes_after_what_was_written()
-  local payload = ("x"):rep(1 << 20)
+  local payload = ("x"):rep(1 << 10):rep(1 << 10)
   local reader = rt.spawn(function() return self.b:read_all() end)
 
   lu.assertEquals(self.a:write(payload), true)
@@ -299,34 +301,33 @@ function Stream:test_a_table_of_strings_is_written_in_order()
 end
 
 function Stream:test_a_table_that_waits_is_written_as_it_was()
-  self.a:write(("x"):rep(1 << 23))
+  self.a:write(BIG)
   local parts = { "one", "two" }
   local writer = rt.spawn(function() return self.a:write(parts) end)
   yield()
   parts[1] = nil
-  local reader = rt.spawn(function() return self.b:read_exact(1 << 23) end)
+  local reader = rt.spawn(function() return self.b:read_exact(#BIG) end)
 
-  lu.assertEquals(#reader:await(), 1 << 23)
+  lu.assertEquals(#reader:await(), #BIG)
   lu.assertEquals(writer:await(), true)
   lu.assertEquals(self.b:read_exact(6), "onetwo")
 end
 
 function Stream:test_a_write_waits_while_much_is_queued()
-  local big = ("x"):rep(1 << 23)
-  lu.assertEquals(self.a:write(big), true)
+  lu.assertEquals(self.a:write(BIG), true)
   local writer = rt.spawn(function() return self.a:write("y") end)
   yield()
   lu.assertEquals(writer:status(), "waiting")
 
-  local reader = rt.spawn(function() return self.b:read_exact(1 << 23) end)
+  local reader = rt.spawn(function() return self.b:read_exact(#BIG) end)
 
   lu.assertEquals(writer:await(), true)
-  lu.assertTrue(reader:await() == big)
+  lu.assertTrue(reader:await() == BIG)
   lu.assertEquals(self.b:read(), "y")
 end
 
 function Stream:test_a_losing_write_writes_nothing()
-  self.a:write(("x"):rep(1 << 23))
+  self.a:write(BIG)
   lu.assertEquals(rt.select({ write = self.a:write_evt("LOST"), limit = 0.01 }),
     "limit")
   lu.assertNil(rt.timeout(0.01, self.a.write, self.a, "LOST TOO"))
@@ -337,7 +338,7 @@ function Stream:test_a_losing_write_writes_nothing()
   self.a:close()
 
   local got = reader:await()
-  lu.assertEquals(#got, (1 << 23) + 4)
+  lu.assertEquals(#got, #BIG + 4)
   lu.assertEquals(got:sub(-5), "xnext")
 end
 
@@ -425,7 +426,7 @@ function Stream:test_a_second_reader_is_misuse()
 end
 
 function Stream:test_a_second_writer_is_misuse()
-  self.a:write(("x"):rep(1 << 23))
+  self.a:write(BIG)
   local writer = rt.spawn(function() return self.a:write("y") end)
   yield()
 
@@ -464,7 +465,7 @@ function Stream:test_close_wakes_a_blocked_reader()
 end
 
 function Stream:test_close_wakes_a_blocked_writer()
-  self.a:write(("x"):rep(1 << 23))
+  self.a:write(BIG)
   local writer = rt.spawn(function() return self.a:write("y") end)
   yield()
 
@@ -509,7 +510,7 @@ function Stream:test_every_call_on_a_closed_stream_says_closed()
 end
 
 function Stream:test_close_still_sends_what_was_written()
-  local payload = ("q"):rep(1 << 22)
+  local payload = BIG
   self.a:write(payload)
   self.a:close()
 
@@ -517,7 +518,7 @@ function Stream:test_close_still_sends_what_was_written()
 end
 
 function Stream:test_reset_drops_what_was_written()
-  self.a:write(("x"):rep(1 << 22))
+  self.a:write(BIG)
   self.a:reset()
   settle()
 
@@ -531,7 +532,7 @@ function Stream:test_reset_drops_what_was_written()
 end
 
 function Stream:test_a_reset_wakes_a_blocked_writer()
-  self.a:write(("x"):rep(1 << 23))
+  self.a:write(BIG)
   local writer = rt.spawn(function() return self.a:write("y") end)
   yield()
 
@@ -612,7 +613,7 @@ end
 
 function Stream:test_a_write_has_a_time_limit()
   self.a:timeouts({ write = 0.01 })
-  self.a:write(("x"):rep(1 << 23))
+  self.a:write(BIG)
 
   local ok, message, code = self.a:write("y")
 
