@@ -1,0 +1,307 @@
+---@meta asyncrt
+-- luacheck: ignore 212 241
+
+--- Types of `require("asyncrt")`, for editors. The reference is in
+--- docs/reference. [wait] marks what is a cancellation point.
+
+--- What select, sync and choose accept. A number is a time limit in seconds,
+--- as an arm of a select or for sync.
+---@alias asyncrt.Waitable
+---| asyncrt.Event
+---| asyncrt.Latch
+---| asyncrt.Channel
+---| asyncrt.Task
+---| asyncrt.Listener
+
+---@alias asyncrt.OnError
+---| '"fail"' # cancels the group, which raises the error; the default
+---| '"log"' # prints it with its traceback; the others go on
+---| '"collect"' # does nothing: join returns the error
+---| fun(err: any, task: asyncrt.Task) # is called in the failed task
+
+--- Something that one can wait for.
+---@class asyncrt.Event
+local Event = {}
+
+--- An event that yields what `f` returns for the values of this one. `f` runs
+--- after the commit, and may wait.
+---@param f fun(...): ...
+---@return asyncrt.Event
+function Event:wrap(f) end
+
+--- A fact that becomes true once; itself an event.
+---@class asyncrt.Latch
+local Latch = {}
+
+--- Sets it, with values, and wakes all who wait. Never waits.
+---@param ... any
+---@return boolean first false if it was set already: the first values stay
+function Latch:set(...) end
+
+--- [wait] Waits until it is set; returns its values.
+---@return any ...
+function Latch:wait() end
+
+---@return boolean
+function Latch:is_set() end
+
+--- Carries values between tasks, first in, first out; itself an event: recv.
+---@class asyncrt.Channel
+---@operator len: integer
+local Channel = {}
+
+--- [wait] Waits until a receiver or the buffer takes `value`.
+---@param value any not nil
+---@return true? sent
+---@return "closed"? reason where it is closed: the value was not delivered
+function Channel:send(value) end
+
+--- [wait] Waits for the next value.
+---@return any value nil once the channel is closed and empty
+---@return any reason what was given to close
+function Channel:recv() end
+
+--- Receives until the channel is closed and empty. Each step is a [wait].
+---@return fun(): any
+function Channel:iter() end
+
+--- No more values; buffered ones can still be received. Never waits.
+---@param reason any? "closed" by default
+---@return boolean first false if it was closed already
+function Channel:close(reason) end
+
+---@return boolean
+function Channel:is_closed() end
+
+--- What send does, as an event.
+---@param value any not nil
+---@return asyncrt.Event
+function Channel:send_evt(value) end
+
+--- What recv does, as an event.
+---@return asyncrt.Event
+function Channel:recv_evt() end
+
+--- A function that runs beside the others; itself an event: join.
+---@class asyncrt.Task
+local Task = {}
+
+--- [wait] Waits for the end of the task.
+---@return boolean ok
+---@return any ... the results; or the error, "cancelled" for a cancelled task
+function Task:join() end
+
+--- [wait] Waits for the end of the task; raises its error.
+---@return any ... the results
+function Task:await() end
+
+--- Every cancellation point in it raises from now on. Never waits.
+function Task:cancel() end
+
+---@return string
+function Task:name() end
+
+---@return "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
+function Task:status() end
+
+--- The traceback of the task, or of its error.
+---@return string
+function Task:where() end
+
+---@class asyncrt.GroupOptions
+---@field limit integer? how many tasks run at once
+---@field on_error asyncrt.OnError? what the failure of a task does
+
+---@alias asyncrt.GroupBody fun(group: asyncrt.Group): ...
+
+---@class asyncrt.SpawnOptions
+---@field name string? for reports
+---@field daemon boolean? does not keep the group open
+
+--- Owns tasks, and does not end before them: `local g <close> = rt.group()`.
+---@class asyncrt.Group
+local Group = {}
+
+--- Starts f(...) as a task of the group. Never waits.
+---@param f fun(...): ...
+---@param ... any
+---@return asyncrt.Task
+function Group:spawn(f, ...) end
+
+---@param options asyncrt.SpawnOptions
+---@param f fun(...): ...
+---@param ... any
+---@return asyncrt.Task
+function Group:spawn_with(options, f, ...) end
+
+--- Cancels its tasks; in the function form the body too. Never waits.
+---@param reason string?
+function Group:cancel(reason) end
+
+--- [wait] Waits until no task but daemons is left; the group stays open.
+function Group:wait() end
+
+--- The tasks that have not ended.
+---@return integer
+function Group:count() end
+
+--- The tasks in the order in which they end. Each step is a [wait].
+---@return fun(): asyncrt.Task?
+function Group:completed() end
+
+---@class asyncrt
+local rt = {}
+
+--- Commits `seconds` after each sync begins.
+---@param seconds number not negative
+---@return asyncrt.Event
+function rt.after(seconds) end
+
+--- An event that is ready, and yields its arguments.
+---@param ... any
+---@return asyncrt.Event
+function rt.always(...) end
+
+--- Commits once rt.now() >= `time`.
+---@param time number
+---@return asyncrt.Event
+function rt.at(time) end
+
+--- Whether a call that waits is possible here.
+---@return boolean
+function rt.can_block() end
+
+--- Whether the next cancellation point raises, and why.
+---@return boolean cancelled
+---@return string? reason
+function rt.cancelled() end
+
+---@overload fun(name: string): asyncrt.Channel
+---@param capacity number? an integer, or math.huge; 0 by default: a rendezvous
+---@param name string? for reports
+---@return asyncrt.Channel
+function rt.channel(capacity, name) end
+
+--- An event that is ready when one of the events is.
+---@param ... asyncrt.Waitable|number|nil
+---@return asyncrt.Event
+function rt.choose(...) end
+
+---@return asyncrt.Task
+function rt.current() end
+
+--- `local d <close> = rt.deadline(s)`: a longer block raises "timeout".
+---@param seconds number
+---@return table
+function rt.deadline(seconds) end
+
+---@return asyncrt.Latch
+function rt.event() end
+
+--- Cancels every task; closers run; the run ends with status `code`. Returns.
+---@param code integer? from 0 to 255
+function rt.exit(code) end
+
+--- Opens a group; or calls f(group) and returns its results, nil, "cancelled"
+--- where the group was cancelled.
+---@overload fun(f: asyncrt.GroupBody): ...
+---@overload fun(options: asyncrt.GroupOptions, f: asyncrt.GroupBody): ...
+---@param options asyncrt.GroupOptions?
+---@return asyncrt.Group
+function rt.group(options) end
+
+--- An event made anew by `f` at each sync.
+---@param f fun(): asyncrt.Waitable
+---@return asyncrt.Event
+function rt.guard(f) end
+
+--- An event that is never ready.
+---@type asyncrt.Event
+rt.never = nil
+
+--- Seconds on a monotonic clock, or on the virtual one.
+---@return number
+function rt.now() end
+
+--- As Lua's pcall: catches cancellations too.
+---@param f fun(...): ...
+---@param ... any
+---@return boolean ok
+---@return any ...
+function rt.pcall_all(f, ...) end
+
+--- As select, but returns nil where nothing is ready. Never waits.
+---@param arms table<any, asyncrt.Waitable|number|false>
+---@return any key
+---@return any ... what the event yields
+function rt.poll(arms) end
+
+--- [wait] Waits for the first event of `arms`; the others have no effect.
+---@param arms table<any, asyncrt.Waitable|number|false>
+---@return any key
+---@return any ... what the event yields
+function rt.select(arms) end
+
+--- Calls f(...), into which no cancellation from outside enters.
+---@param seconds number math.huge is no limit
+---@param f fun(...): ...
+---@param ... any
+---@return any ... the results, or nil, "timeout"
+function rt.shield(seconds, f, ...) end
+
+--- [wait] Zero or less: yield().
+---@param seconds number
+function rt.sleep(seconds) end
+
+--- Starts f(...) as a task of the innermost open group, or of the calling task.
+--- Never waits.
+---@param f fun(...): ...
+---@param ... any
+---@return asyncrt.Task
+function rt.spawn(f, ...) end
+
+--- The standard streams. They are opened when they are first used.
+---@type asyncrt.Stream
+rt.stdin = nil
+---@type asyncrt.Stream
+rt.stdout = nil
+---@type asyncrt.Stream
+rt.stderr = nil
+
+--- The errors that came after `err` in its group.
+---@param err any
+---@param group asyncrt.Group? needed for an error that is a string
+---@return any[]
+function rt.suppressed(err, group) end
+
+--- [wait] Waits for an event.
+---@param event asyncrt.Waitable|number
+---@return any ... what it yields
+function rt.sync(event) end
+
+--- [wait] As sync, for at most `seconds`; zero or less: one attempt.
+---@param seconds number
+---@param event asyncrt.Waitable|number
+---@return any ... what it yields, or nil, "timeout"
+function rt.sync_timeout(seconds, event) end
+
+--- Every task that has not ended.
+---@return asyncrt.Task[]
+function rt.tasks() end
+
+--- Calls f(...), which is cancelled after `seconds`.
+---@param seconds number
+---@param f fun(...): ...
+---@param ... any
+---@return any ... the results, or nil, "timeout"
+function rt.timeout(seconds, f, ...) end
+
+--- As guard; `nack` becomes set if the event that `f` returns is not chosen.
+---@param f fun(nack: asyncrt.Latch): asyncrt.Waitable
+---@return asyncrt.Event
+function rt.with_nack(f) end
+
+--- [wait] Lets the other tasks run.
+function rt.yield() end
+
+return rt
