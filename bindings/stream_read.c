@@ -129,7 +129,10 @@ static size_t receive(art_stream *stream, char *data, size_t size) {
     if (stream->times != NULL) art_stream_time_moved(stream);
     return (size_t) received;
   }
-  if (received == 0)
+  if (received == 0 && stream->write_error == UV_ECONNRESET)
+    /* The kernel tells of a reset once, and it was the writer who heard. */
+    stream->read_error = UV_ECONNRESET;
+  else if (received == 0)
     stream->ended = true;
   else if (received == UV_EAGAIN)
     stream->readable = stream->hangup = false;
