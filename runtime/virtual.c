@@ -117,9 +117,11 @@ static int compare(const void *first, const void *second) {
   return (a->place > b->place) - (a->place < b->place);
 }
 
-/* next_key(table, …): the next of the keys, upvalue 1, that is still there */
+/* next_key(table, key): the next of the keys, upvalue 1, that is still there;
+ * the first one for nil */
 static int next_key(lua_State *L) {
-  lua_Integer place = lua_tointeger(L, lua_upvalueindex(2));
+  lua_Integer place =
+      lua_isnoneornil(L, 2) ? 0 : lua_tointeger(L, lua_upvalueindex(2));
 
   for (;;) {
     if (lua_rawgeti(L, lua_upvalueindex(1), ++place) == LUA_TNIL) return 1;
@@ -170,6 +172,13 @@ static void push_sorted(lua_State *L, lua_Integer count) {
   }
 }
 
+static int metamethod_done(lua_State *L, int status, lua_KContext context) {
+  (void) L;
+  (void) status;
+  (void) context;
+  return 3;
+}
+
 /* pairs(table)
  *
  * As Lua's, but in the order of the keys: numbers, strings, false and true,
@@ -178,12 +187,13 @@ static int ordered_pairs(lua_State *L) {
   lua_Integer count;
 
   luaL_checkany(L, 1);
-  if (lua_type(L, 1) != LUA_TTABLE ||
-      luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
-    lua_settop(L, 1);
-    return call_original(L);
+  if (luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
+    lua_pushvalue(L, 1);
+    lua_callk(L, 1, 3, 0, metamethod_done); /* it may wait */
+    return 3;
   }
   lua_settop(L, 1);
+  if (lua_type(L, 1) != LUA_TTABLE) return call_original(L);
   count = count_keys(L);
   if (count == 0) return call_original(L);
   push_sorted(L, count);
