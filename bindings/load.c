@@ -1,30 +1,129 @@
-/* load, loadfile, dofile and require for source text alone: a binary chunk that
- * was tampered with crashes the interpreter. */
+/* load, loadfile, dofile and require without foreign binary chunks: one that
+ * was tampered with crashes the interpreter. What string.dump made in this very
+ * process is known, and loads. */
 #include "bindings.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
 
-/* Replaces the mode at stack index `arg` by one that no binary chunk passes,
- * and calls the original in the upvalue. */
-static int load_text(lua_State *L, int arg) {
-  const char *mode = luaL_optstring(L, arg, "t");
+static const char dumps_key; /* its address: registry key of a set of dumps */
 
-  if (lua_gettop(L) < arg) lua_settop(L, arg);
-  lua_pushstring(L, strchr(mode, 't') != NULL ? "t" : "");
-  lua_replace(L, arg);
+static bool is_binary(lua_State *L, int index) {
+  return lua_type(L, index) == LUA_TSTRING &&
+         *lua_tostring(L, index) == *LUA_SIGNATURE;
+}
+
+static int refuse_binary(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L,
+                  "attempt to load a binary chunk that is foreign, truncated "
+                  "or changed");
+  return 2;
+}
+
+/* string.dump(f [, strip]) -> string
+ *
+ * As Lua's. `load` takes the result, unchanged, in this process. */
+static int dump(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &dumps_key);
+  lua_pushvalue(L, 1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static bool is_own_dump(lua_State *L, int index) {
+  bool own;
+
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &dumps_key);
+  lua_pushvalue(L, index);
+  own = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  return own;
+}
+
+/* Calls the original function, upvalue 1, with all arguments. */
+static int call_original(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
 }
 
+/* Calls the reader at 1 and pushes a piece; false, with nil and a message
+ * pushed, where it fails. */
+static bool read_piece(lua_State *L) {
+  lua_pushvalue(L, 1);
+  if (lua_pcall(L, 0, 1, 0) == LUA_OK) return true;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return false;
+}
+
+/* A reader that gives upvalue 1 first and then what the reader in upvalue 2
+ * does. */
+static int read_on(lua_State *L) {
+  if (lua_isnil(L, lua_upvalueindex(1))) {
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_call(L, 0, 1);
+    return 1;
+  }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushnil(L);
+  lua_replace(L, lua_upvalueindex(1));
+  return 1;
+}
+
+/* Puts the whole of a binary chunk, whose first piece is on the top, in the
+ * place of its reader. */
+static bool read_binary(lua_State *L) {
+  for (;;) {
+    if (!read_piece(L)) return false;
+    if (lua_type(L, -1) != LUA_TSTRING || lua_rawlen(L, -1) == 0) break;
+    lua_concat(L, 2);
+  }
+  lua_pop(L, 1);
+  lua_replace(L, 1);
+  return true;
+}
+
 /* load(chunk [, name [, mode [, env]]]) -> function | nil, message */
 static int load_chunk(lua_State *L) {
-  if (!lua_isstring(L, 1)) luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (!lua_isstring(L, 1)) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (lua_isnoneornil(L, 2)) { /* the name Lua gives to a reader's chunk */
+      if (lua_isnone(L, 2)) lua_settop(L, 2);
+      lua_pushliteral(L, "=(load)");
+      lua_replace(L, 2);
+    }
+    if (!read_piece(L)) return 2;
+    if (is_binary(L, -1)) {
+      if (!read_binary(L)) return 2;
+    } else {
+      lua_pushvalue(L, 1);
+      lua_pushcclosure(L, read_on, 2);
+      lua_replace(L, 1);
+    }
+  }
   luaL_optstring(L, 2, NULL);
-  return load_text(L, 3);
+  luaL_optstring(L, 3, NULL);
+  if (is_binary(L, 1) && !is_own_dump(L, 1)) return refuse_binary(L);
+  return call_original(L);
+}
+
+/* Replaces the mode at stack index `arg` by one that no binary chunk passes. */
+static int load_text(lua_State *L, int arg) {
+  const char *mode = luaL_optstring(L, arg, "t");
+
+  if (lua_gettop(L) < arg) lua_settop(L, arg);
+  lua_pushstring(L, strchr(mode, 't') != NULL ? "t" : "");
+  lua_replace(L, arg);
+  return call_original(L);
 }
 
 /* loadfile([path [, mode [, env]]]) -> function | nil, message */
@@ -81,6 +180,13 @@ int art_open_load(lua_State *L) {
   wrap(L, "load", load_chunk);
   wrap(L, "loadfile", load_file);
   wrap(L, "dofile", do_file);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &dumps_key);
+  lua_getglobal(L, LUA_STRLIBNAME);
+  lua_getfield(L, -1, "dump");
+  lua_pushcclosure(L, dump, 1);
+  lua_setfield(L, -2, "dump");
+  lua_pop(L, 1);
   lua_getglobal(L, LUA_LOADLIBNAME);
   lua_getfield(L, -1, "searchers");
   lua_pushvalue(L, -2);
