@@ -39,7 +39,8 @@ def expect(text, where, pattern, what):
 
 def public_modules():
     for path in sorted((ROOT / "scripts").rglob("*.lua")):
-        name = ".".join(path.relative_to(ROOT / "scripts").with_suffix("").parts)
+        relative = path.relative_to(ROOT / "scripts").with_suffix("")
+        name = ".".join(relative.parts)
         if name not in INTERNAL:
             yield name
 
