@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 
 int art_open_channel(lua_State *L);
+int art_open_cond(lua_State *L);
 int art_open_dns(lua_State *L);
 int art_open_group(lua_State *L);
 int art_open_load(lua_State *L);
@@ -14,10 +15,14 @@ int art_open_memory_stream(lua_State *L);
 int art_open_net(lua_State *L);
 int art_open_scope(lua_State *L);
 int art_open_select(lua_State *L);
+int art_open_semaphore(lua_State *L);
+int art_open_signal(lua_State *L);
 int art_open_stdio(lua_State *L);
 int art_open_sync(lua_State *L);
 int art_open_task(lua_State *L);
+int art_open_ticker(lua_State *L);
 int art_open_time(lua_State *L);
+int art_open_watch(lua_State *L);
 
 /* The object at `arg` of a method whose first upvalue is its metatable; raises
  * for anything else, naming `type`. */

@@ -16,16 +16,21 @@ extern const struct asyncrt_script asyncrt_scripts[];
 
 static const luaL_Reg modules[] = {
     {"asyncrt.core.channel", art_open_channel},
+    {"asyncrt.core.cond", art_open_cond},
     {"asyncrt.core.dns", art_open_dns},
     {"asyncrt.core.group", art_open_group},
     {"asyncrt.core.memory_stream", art_open_memory_stream},
     {"asyncrt.core.net", art_open_net},
     {"asyncrt.core.scope", art_open_scope},
     {"asyncrt.core.select", art_open_select},
+    {"asyncrt.core.semaphore", art_open_semaphore},
+    {"asyncrt.core.signal", art_open_signal},
     {"asyncrt.core.stdio", art_open_stdio},
     {"asyncrt.core.sync", art_open_sync},
     {"asyncrt.core.task", art_open_task},
+    {"asyncrt.core.ticker", art_open_ticker},
     {"asyncrt.core.time", art_open_time},
+    {"asyncrt.core.watch", art_open_watch},
     {NULL, NULL},
 };
 

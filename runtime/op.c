@@ -118,13 +118,19 @@ asyncrt_op *art_prepare_uncancellable(lua_State *L, const asyncrt_op_type *type,
   return op;
 }
 
+static void count_external(asyncrt *rt, const asyncrt_op *op, int change) {
+  rt->external += (uint32_t) change;
+  if (op->type->flags & ASYNCRT_OP_UNPROMPTED)
+    rt->unprompted += (uint32_t) change;
+}
+
 static void arm(asyncrt *rt, asyncrt_op *op) {
-  if (op->type->flags & ASYNCRT_OP_EXTERNAL) rt->external++;
+  if (op->type->flags & ASYNCRT_OP_EXTERNAL) count_external(rt, op, 1);
   op->type->arm(op);
 }
 
 static void disarm(asyncrt *rt, asyncrt_op *op) {
-  if (op->type->flags & ASYNCRT_OP_EXTERNAL) rt->external--;
+  if (op->type->flags & ASYNCRT_OP_EXTERNAL) count_external(rt, op, -1);
   op->type->disarm(op);
 }
 

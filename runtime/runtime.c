@@ -507,8 +507,9 @@ static uint64_t patience(asyncrt *rt) {
 
   if (rt->ready_first != NULL) return 0;
   if (rt->options.virtual_time) {
-    if (rt->external > 0) return UINT64_MAX;
-    if (next != UINT64_MAX) rt->virtual_now = next;
+    if (rt->external > rt->unprompted) return UINT64_MAX;
+    if (next == UINT64_MAX) return rt->external > 0 ? UINT64_MAX : 0;
+    rt->virtual_now = next;
     return 0;
   }
   if (next == UINT64_MAX) return UINT64_MAX;

@@ -61,6 +61,7 @@ struct asyncrt {
 
   art_timers timers;
   uint32_t external; /* armed external ops, and holds */
+  uint32_t unprompted; /* of these, ops that may never be completed */
   uint32_t tasks;    /* that have not ended */
   uint32_t next_id;
   art_task *main;    /* while it runs */

@@ -157,6 +157,10 @@ struct asyncrt_op_type {
 /* The op is chosen by a select only where no other arm is ready. */
 #define ASYNCRT_OP_LAST 2u
 
+/* With ASYNCRT_OP_EXTERNAL: nothing is under way that will complete the op. A
+ * virtual clock does not wait for it. */
+#define ASYNCRT_OP_UNPROMPTED 4u
+
 /* A deadline in the runtime's timer heap. */
 typedef struct asyncrt_timer {
   uint64_t at;         /* ns on the runtime's clock; UINT64_MAX: never */
