@@ -1,5 +1,6 @@
 """Examples as processes, and clients that talk to them."""
 
+import os
 import resource
 import shutil
 import signal
@@ -18,9 +19,10 @@ asyncrt = None  # path of the executable; set by run.py
 sanitized = False  # it is instrumented: slower, and no measure of memory
 
 
-def command(script, *arguments):
+def command(script, *arguments, options=()):
     """The command that runs examples/SCRIPT, or a script given as a path."""
-    return [asyncrt, str(ROOT / "examples" / script), *map(str, arguments)]
+    script = str(ROOT / "examples" / script)
+    return [asyncrt, *options, script, *map(str, arguments)]
 
 
 def allow_files(count):
@@ -58,8 +60,8 @@ class Server:
     """A running example whose first line says where it listens. `stop` is to
     be called before the end of the block: it checks how the example ends."""
 
-    def __init__(self, script, *arguments, files=None):
-        self.command = command(script, *arguments)
+    def __init__(self, script, *arguments, files=None, options=()):
+        self.command = command(script, *arguments, options=options)
         self.files = files
         self.errors = tempfile.TemporaryFile(mode="w+")
 
@@ -95,10 +97,17 @@ class Server:
         self.errors.seek(0)
         return self.errors.read()
 
+    def status(self, field):
+        """A number out of what the kernel says about the process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split(field + ":")[1].split()[0])
+
     def resident(self):
         """Bytes of its memory that are resident."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+        return self.status("VmRSS") * 1024
+
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def stop(self):
         """Ends it by SIGTERM and returns what it has printed since."""
