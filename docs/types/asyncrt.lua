@@ -12,6 +12,10 @@
 ---| asyncrt.Channel
 ---| asyncrt.Task
 ---| asyncrt.Listener
+---| asyncrt.Semaphore
+---| asyncrt.Mutex
+---| asyncrt.Signal
+---| asyncrt.Ticker
 
 ---@alias asyncrt.OnError
 ---| '"fail"' # cancels the group, which raises the error; the default
@@ -149,6 +153,146 @@ function Group:count() end
 ---@return fun(): asyncrt.Task?
 function Group:completed() end
 
+--- Given back by `<close>`, or by a call; a second time does nothing.
+---@class asyncrt.Permit
+local Permit = {}
+
+--- Never waits.
+function Permit:release() end
+
+--- The same.
+function Permit:close() end
+
+--- Permits; itself an event: acquire.
+---@class asyncrt.Semaphore
+local Semaphore = {}
+
+--- [wait] Waits for a permit: `local p <close> = semaphore:acquire()`.
+---@return asyncrt.Permit
+function Semaphore:acquire() end
+
+---@return asyncrt.Event
+function Semaphore:acquire_evt() end
+
+--- Gives a permit to the task that has waited longest, or back. Never waits.
+function Semaphore:release() end
+
+--- [wait] Acquires, calls f(...), gives back however f ends.
+---@param f fun(...): ...
+---@param ... any
+---@return any ...
+function Semaphore:with(f, ...) end
+
+--- The permits that nobody holds.
+---@return integer
+function Semaphore:available() end
+
+--- A semaphore with as many permits as it began with, never more.
+---@class asyncrt.Limit: asyncrt.Semaphore
+
+--- One permit, released by the task that acquired it; itself an event: acquire.
+---@class asyncrt.Mutex
+local Mutex = {}
+
+--- [wait] Raises where the calling task holds it.
+---@return asyncrt.Permit
+function Mutex:acquire() end
+
+---@return asyncrt.Event
+function Mutex:acquire_evt() end
+
+--- Raises where another task holds it. Never waits.
+function Mutex:release() end
+
+--- [wait] Acquires, calls f(...), gives back however f ends.
+---@param f fun(...): ...
+---@param ... any
+---@return any ...
+function Mutex:with(f, ...) end
+
+---@return boolean
+function Mutex:is_locked() end
+
+--- Lets tasks wait until another one says that something has changed.
+---@class asyncrt.Cond
+local Cond = {}
+
+--- [wait] Waits for a notification; look again afterwards.
+function Cond:wait() end
+
+---@return asyncrt.Event
+function Cond:wait_evt() end
+
+--- Wakes the tasks that have waited longest. Never waits.
+---@param n integer? 1 by default
+---@return integer woken
+function Cond:notify(n) end
+
+--- Wakes all who wait. Never waits.
+---@return integer woken
+function Cond:notify_all() end
+
+--- A value and its changes.
+---@class asyncrt.Watch
+local Watch = {}
+
+---@return any value
+---@return integer version
+function Watch:get() end
+
+--- Sets the value and wakes all who wait for a change. Never waits.
+---@param value any
+function Watch:set(value) end
+
+--- [wait] Waits until the version is another than `seen`, or than now.
+---@param seen integer?
+---@return any value the latest
+---@return integer version
+function Watch:changed(seen) end
+
+---@param seen integer?
+---@return asyncrt.Event
+function Watch:changed_evt(seen) end
+
+--- How often it was set.
+---@return integer
+function Watch:version() end
+
+--- A subscription to a signal; itself an event: wait.
+---@class asyncrt.Signal
+local Signal = {}
+
+--- [wait] Waits for the signal.
+---@return string? name
+---@return string? message
+---@return string? code
+function Signal:wait() end
+
+---@return asyncrt.Event
+function Signal:wait_evt() end
+
+--- Until it is closed. Each step is a [wait].
+---@return fun(): string?
+function Signal:iter() end
+
+--- Ends the subscription. Never waits.
+function Signal:close() end
+
+--- Ticks at a fixed pace; itself an event: wait.
+---@class asyncrt.Ticker
+local Ticker = {}
+
+--- [wait] Waits for a tick.
+---@return integer count more than 1 where the caller was late
+function Ticker:wait() end
+
+---@return asyncrt.Event
+function Ticker:wait_evt() end
+
+--- For ever. Each step is a [wait].
+---@return fun(): integer
+function Ticker:iter() end
+
 ---@class asyncrt
 local rt = {}
 
@@ -187,6 +331,9 @@ function rt.channel(capacity, name) end
 ---@return asyncrt.Event
 function rt.choose(...) end
 
+---@return asyncrt.Cond
+function rt.cond() end
+
 ---@return asyncrt.Task
 function rt.current() end
 
@@ -215,6 +362,14 @@ function rt.group(options) end
 ---@return asyncrt.Event
 function rt.guard(f) end
 
+--- How many tasks may do something at once.
+---@param n integer 1 or more
+---@return asyncrt.Limit
+function rt.limit(n) end
+
+---@return asyncrt.Mutex
+function rt.mutex() end
+
 --- An event that is never ready.
 ---@type asyncrt.Event
 rt.never = nil
@@ -242,12 +397,23 @@ function rt.poll(arms) end
 ---@return any ... what the event yields
 function rt.select(arms) end
 
+---@param n integer 0 or more
+---@return asyncrt.Semaphore
+function rt.semaphore(n) end
+
 --- Calls f(...), into which no cancellation from outside enters.
 ---@param seconds number math.huge is no limit
 ---@param f fun(...): ...
 ---@param ... any
 ---@return any ... the results, or nil, "timeout"
 function rt.shield(seconds, f, ...) end
+
+--- Subscribes to a signal.
+---@param name string|integer "TERM", "SIGTERM" or its number
+---@return asyncrt.Signal? signal
+---@return string? message
+---@return string? code
+function rt.signal(name) end
 
 --- [wait] Zero or less: yield().
 ---@param seconds number
@@ -289,12 +455,21 @@ function rt.sync_timeout(seconds, event) end
 ---@return asyncrt.Task[]
 function rt.tasks() end
 
+--- Ticks every `seconds` from now on.
+---@param seconds number
+---@return asyncrt.Ticker
+function rt.ticker(seconds) end
+
 --- Calls f(...), which is cancelled after `seconds`.
 ---@param seconds number
 ---@param f fun(...): ...
 ---@param ... any
 ---@return any ... the results, or nil, "timeout"
 function rt.timeout(seconds, f, ...) end
+
+---@param value any
+---@return asyncrt.Watch
+function rt.watch(value) end
 
 --- As guard; `nack` becomes set if the event that `f` returns is not chosen.
 ---@param f fun(nack: asyncrt.Latch): asyncrt.Waitable
