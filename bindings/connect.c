@@ -357,7 +357,7 @@ static connect_request read_request(lua_State *L) {
 static int adopt(lua_State *L, int fd) {
   int type = 0, flags = fcntl(fd, F_GETFL);
   socklen_t length = sizeof(type);
-  art_sockaddr peer;
+  art_sockaddr peer = {0};
   art_socket *socket;
 
   if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0)

@@ -271,7 +271,7 @@ static int open_socket(const art_address *address,
 }
 
 static int family_of(int fd) {
-  art_sockaddr address;
+  art_sockaddr address = {0};
   socklen_t length = sizeof(address);
 
   if (getsockname(fd, &address.any, &length) != 0) return AF_UNSPEC;

@@ -239,7 +239,10 @@ art_stream *art_check_stream(lua_State *L, int arg) {
     equal = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
   }
-  if (!equal) luaL_typeerror(L, arg, "stream");
+  if (box == NULL || !equal) {
+    luaL_typeerror(L, arg, "stream");
+    return NULL;
+  }
   if (*box == NULL) art_raise_argument(L, arg, "the stream is closed");
   return *box;
 }

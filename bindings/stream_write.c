@@ -89,9 +89,10 @@ static bool enqueue(art_stream *stream, const char *data, size_t size) {
 
 /* Drops `size` sent bytes from the queue. */
 static void dequeue(art_stream *stream, size_t size) {
+  art_chunk *chunk;
+
   stream->queued -= size;
-  while (size > 0) {
-    art_chunk *chunk = stream->first;
+  while (size > 0 && (chunk = stream->first) != NULL) {
     size_t part = chunk->end - chunk->start;
 
     if (size < part) {

@@ -109,11 +109,13 @@ static void add_tree(lua_State *L, luaL_Buffer *text, art_task *root) {
     if (next != NULL) {
       depth++;
     } else {
-      while (task != root && (next = next_sibling(task)) == NULL) {
+      while (next == NULL && task != root) {
+        next = next_sibling(task);
+        if (next != NULL) break;
         task = task->group->task;
         depth--;
       }
-      if (task == root) return;
+      if (next == NULL) return;
     }
     task = next;
   }
