@@ -184,6 +184,7 @@ static art_frame *enter(lua_State *L, lua_State *co, bool unyieldable) {
   frame->task = outer->task;
   frame->u.parent = L;
   frame->scope = outer->task->scope;
+  frame->bindings = 0;
   frame->unyieldable = unyieldable || outer->unyieldable || !lua_isyieldable(L);
   art_frame_set(co, frame);
   return frame;
@@ -442,6 +443,7 @@ static int coroutine_yield(lua_State *L) {
   }
   if (frame->task != NULL && frame->task->scope != frame->scope)
     art_raise(L, "cannot yield out of an open group/timeout scope");
+  if (frame->bindings > 0) art_raise(L, "cannot yield out of rt.with");
   return lua_yield(L, lua_gettop(L));
 }
 

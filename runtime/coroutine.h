@@ -21,7 +21,8 @@ typedef struct art_frame {
     asyncrt *rt;            /* of the base frame */
     struct art_frame *next; /* in the runtime's free list */
   } u;
-  bool unyieldable; /* some resumer cannot yield */
+  bool unyieldable;  /* some resumer cannot yield */
+  uint16_t bindings; /* calls of rt.with in it that have not returned */
 } art_frame;
 
 static inline art_frame *art_frame_of(lua_State *L) {

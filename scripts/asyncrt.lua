@@ -2,10 +2,14 @@
 ---
 --- Everything that is not a capability of its own (sockets, files, HTTP …) is
 --- in this one table.
+local broadcast = require("asyncrt.core.broadcast")
 local channel = require("asyncrt.core.channel")
+local concurrent = require("asyncrt.concurrent")
 local cond = require("asyncrt.core.cond")
 local event = require("asyncrt.event")
 local group = require("asyncrt.core.group")
+local inspect = require("asyncrt.core.inspect")
+local local_ = require("asyncrt.core.local")
 local scope = require("asyncrt.core.scope")
 local select_ = require("asyncrt.core.select")
 local semaphore = require("asyncrt.core.semaphore")
@@ -19,8 +23,10 @@ local watch = require("asyncrt.core.watch")
 
 local rt = {
   after = time.after,
+  all = concurrent.all,
   always = select_.always,
   at = time.at,
+  broadcast = broadcast.broadcast,
   can_block = task.can_block,
   cancelled = scope.cancelled,
   channel = channel.channel,
@@ -28,22 +34,27 @@ local rt = {
   cond = cond.cond,
   current = task.current,
   deadline = scope.deadline,
+  dump = inspect.dump,
   event = sync.event,
   exit = task.exit,
+  get = local_.get,
   group = group.group,
   guard = event.guard,
+  instrument = inspect.instrument,
   limit = semaphore.limit,
   mutex = semaphore.mutex,
   never = select_.never,
   now = time.now,
   pcall_all = task.pcall_all,
   poll = select_.poll,
+  race = concurrent.race,
   select = select_.select,
   semaphore = semaphore.semaphore,
   shield = scope.shield,
   signal = signal.signal,
   sleep = time.sleep,
   spawn = task.spawn,
+  stats = inspect.stats,
   suppressed = group.suppressed,
   sync = select_.sync,
   sync_timeout = select_.sync_timeout,
@@ -51,6 +62,7 @@ local rt = {
   ticker = ticker.ticker,
   timeout = scope.timeout,
   watch = watch.watch,
+  with = local_.with,
   with_nack = event.with_nack,
   yield = time.yield,
 }

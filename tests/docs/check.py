@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-INTERNAL = {"asyncrt.event"}  # scripts that are no module of their own
+# Scripts that are no module of their own.
+INTERNAL = {"asyncrt.concurrent", "asyncrt.event"}
 ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name
 RENAMED = {"sync.c": "latch"}  # bindings whose objects the reference calls so
 LAZY = {"asyncrt": ["stdin", "stdout", "stderr"]}  # fields made by __index
