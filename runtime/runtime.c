@@ -144,14 +144,22 @@ static const char *site_of(asyncrt *rt, const lua_Debug *where) {
   return known->text;
 }
 
+bool art_is_library(const lua_Debug *where) {
+  return strncmp(where->source, "@asyncrt/", 9) == 0 ||
+         strcmp(where->source, "@asyncrt.lua") == 0;
+}
+
 const char *art_site_at(lua_State *L, int level) {
+  const char *library = "?";
   lua_Debug where;
 
   for (; lua_getstack(L, level, &where); level++) {
     lua_getinfo(L, "Sl", &where);
-    if (where.currentline > 0) return site_of(art_runtime_of(L), &where);
+    if (where.currentline <= 0) continue;
+    if (!art_is_library(&where)) return site_of(art_runtime_of(L), &where);
+    if (*library == '?') library = site_of(art_runtime_of(L), &where);
   }
-  return "?";
+  return library;
 }
 
 /* Its address: the metatable field of events, the registry key of the list of

@@ -125,8 +125,11 @@ void art_unanchor(lua_State *L, asyncrt *rt, int place);
 /* A copy of `text`, one for equal texts, that lives as long as the runtime. */
 const char *art_intern(asyncrt *rt, const char *text);
 
-/* An interned "file:line" of the Lua function at `level`; never freed before
- * the runtime. */
+/* Whether a function, of which "S" is known, belongs to the library in Lua. */
+bool art_is_library(const lua_Debug *where);
+
+/* An interned "file:line" of the Lua function at `level`, or of what called it
+ * where that is the library's; never freed before the runtime. */
 const char *art_site_at(lua_State *L, int level);
 
 /* What the value at `index` is to select and sync; `*prepare` is set for a base

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <time.h>
 
 #define SHORTEST_PREEMPT_MS 10u  /* setting a hook may take a millisecond */
@@ -58,9 +57,7 @@ static void call(lua_State *L, asyncrt *rt, lua_CFunction f) {
 
 /* The library counts on running undisturbed between two waits. */
 static bool in_library(lua_State *L, lua_Debug *ar) {
-  return lua_getinfo(L, "S", ar) != 0 &&
-         (strncmp(ar->source, "@asyncrt/", 9) == 0 ||
-          strcmp(ar->source, "@asyncrt.lua") == 0);
+  return lua_getinfo(L, "S", ar) != 0 && art_is_library(ar);
 }
 
 /* Puts the running task at the end of the run queue. */
