@@ -15,6 +15,7 @@
 ---| asyncrt.Semaphore
 ---| asyncrt.Mutex
 ---| asyncrt.Signal
+---| asyncrt.Subscription
 ---| asyncrt.Ticker
 
 ---@alias asyncrt.OnError
@@ -258,6 +259,87 @@ function Watch:changed_evt(seen) end
 ---@return integer
 function Watch:version() end
 
+--- Every subscriber gets every value.
+---@class asyncrt.Broadcast
+local Broadcast = {}
+
+--- [wait] Gives `value` to every subscriber.
+---@param value any not nil
+---@return true? sent
+---@return "closed"? reason
+function Broadcast:send(value) end
+
+---@param value any not nil
+---@return asyncrt.Event
+function Broadcast:send_evt(value) end
+
+--- Gets every value sent from now on.
+---@return asyncrt.Subscription
+function Broadcast:subscribe() end
+
+--- Closes every subscription. Never waits.
+---@param reason any? "closed" by default
+---@return boolean first false if it was closed already
+function Broadcast:close(reason) end
+
+---@return boolean
+function Broadcast:is_closed() end
+
+--- The open subscriptions.
+---@return integer
+function Broadcast:count() end
+
+--- What a subscriber receives from; itself an event: recv.
+---@class asyncrt.Subscription
+---@operator len: integer
+local Subscription = {}
+
+--- [wait] Waits for the next value.
+---@return any value nil once it is closed and empty
+---@return any reason
+function Subscription:recv() end
+
+---@return asyncrt.Event
+function Subscription:recv_evt() end
+
+--- Receives until it is closed and empty. Each step is a [wait].
+---@return fun(): any
+function Subscription:iter() end
+
+--- Nothing more is sent to it. Never waits.
+---@param reason any? "closed" by default
+---@return boolean first false if it was closed already
+function Subscription:close(reason) end
+
+---@return boolean
+function Subscription:is_closed() end
+
+--- How many values it missed under "drop".
+---@return integer
+function Subscription:dropped() end
+
+--- Functions that are called in the scheduler; they cannot wait.
+---@class asyncrt.Instruments
+---@field task_spawned fun(task: asyncrt.Task)?
+---@field before_step fun(task: asyncrt.Task)?
+---@field after_step fun(task: asyncrt.Task)?
+---@field blocked fun(task: asyncrt.Task, what: string)?
+---@field woken fun(task: asyncrt.Task)?
+---@field cancelled fun(task: asyncrt.Task, reason: string)?
+---@field exited fun(task: asyncrt.Task)?
+---@field before_poll fun()?
+---@field after_poll fun()?
+
+---@class asyncrt.Stats
+---@field tasks integer that have not ended
+---@field ready integer
+---@field timers integer
+---@field handles integer
+---@field ticks integer of the loop, since the start
+---@field steps integer of tasks, since the start
+---@field longest_step number seconds, from the first call on
+---@field bytes integer of Lua memory
+
 --- A subscription to a signal; itself an event: wait.
 ---@class asyncrt.Signal
 local Signal = {}
@@ -301,6 +383,12 @@ local rt = {}
 ---@return asyncrt.Event
 function rt.after(seconds) end
 
+--- [wait] Calls the functions at once; the first result of each. The first
+--- error cancels the others and is raised.
+---@param ... fun(): any
+---@return any ...
+function rt.all(...) end
+
 --- An event that is ready, and yields its arguments.
 ---@param ... any
 ---@return asyncrt.Event
@@ -310,6 +398,11 @@ function rt.always(...) end
 ---@param time number
 ---@return asyncrt.Event
 function rt.at(time) end
+
+---@param capacity integer 1 or more, for each subscriber
+---@param policy "block"|"drop"|"close"|nil where one is full; "block" by default
+---@return asyncrt.Broadcast
+function rt.broadcast(capacity, policy) end
 
 --- Whether a call that waits is possible here.
 ---@return boolean
@@ -342,12 +435,21 @@ function rt.current() end
 ---@return table
 function rt.deadline(seconds) end
 
+--- One line a task, each below its owner.
+---@return string
+function rt.dump() end
+
 ---@return asyncrt.Latch
 function rt.event() end
 
 --- Cancels every task; closers run; the run ends with status `code`. Returns.
 ---@param code integer? from 0 to 255
 function rt.exit(code) end
+
+--- What the innermost rt.with bound to `key`.
+---@param key any not nil
+---@return any value
+function rt.get(key) end
 
 --- Opens a group; or calls f(group) and returns its results, nil, "cancelled"
 --- where the group was cancelled.
@@ -361,6 +463,10 @@ function rt.group(options) end
 ---@param f fun(): asyncrt.Waitable
 ---@return asyncrt.Event
 function rt.guard(f) end
+
+--- Calls these functions as things happen; nil removes them.
+---@param functions asyncrt.Instruments?
+function rt.instrument(functions) end
 
 --- How many tasks may do something at once.
 ---@param n integer 1 or more
@@ -390,6 +496,13 @@ function rt.pcall_all(f, ...) end
 ---@return any key
 ---@return any ... what the event yields
 function rt.poll(arms) end
+
+--- [wait] Calls the functions at once; the first that returns wins, the others
+--- are cancelled and awaited.
+---@param ... fun(): ...
+---@return integer number
+---@return any ... the results
+function rt.race(...) end
 
 --- [wait] Waits for the first event of `arms`; the others have no effect.
 ---@param arms table<any, asyncrt.Waitable|number|false>
@@ -425,6 +538,9 @@ function rt.sleep(seconds) end
 ---@param ... any
 ---@return asyncrt.Task
 function rt.spawn(f, ...) end
+
+---@return asyncrt.Stats
+function rt.stats() end
 
 --- The standard streams. They are opened when they are first used.
 ---@type asyncrt.Stream
@@ -470,6 +586,14 @@ function rt.timeout(seconds, f, ...) end
 ---@param value any
 ---@return asyncrt.Watch
 function rt.watch(value) end
+
+--- Calls f(...), in which get(key), also in the tasks it spawns, is `value`.
+---@param key any not nil
+---@param value any
+---@param f fun(...): ...
+---@param ... any
+---@return any ... the results
+function rt.with(key, value, f, ...) end
 
 --- As guard; `nack` becomes set if the event that `f` returns is not chosen.
 ---@param f fun(nack: asyncrt.Latch): asyncrt.Waitable
