@@ -1,0 +1,340 @@
+"""The report: tables in Markdown, and the targets that they are held against."""
+
+import csv
+
+from . import echo, peers, plots, tasks
+
+IDLE = "idle-connections"
+GB = 1e9
+
+
+def titles():
+    return {peer.name: peer.title for peer in peers.all_peers()}
+
+
+def peers_of(results, work):
+    seen = dict.fromkeys(r["peer"] for r in results.rounds if r["work"] == work)
+    order = list(titles())
+    return sorted(seen, key=order.index)
+
+
+def short(value):
+    """Three significant digits, without an exponent."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(figure, unit=1.0):
+    if figure is None:
+        return "–"
+    low, high = short(figure.low / unit), short(figure.high / unit)
+    return f"{short(figure.median / unit)} ({low}–{high})"
+
+
+def table(head, rows):
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return lines + [f"| {' | '.join(row)} |" for row in rows] + [""]
+
+
+def failure(results, work, peer):
+    errors = [r["error"] for r in results.of(work, peer) if "error" in r]
+    return errors[0] if errors else "no round was kept"
+
+
+def echo_table(results, work):
+    rows, names = [], titles()
+    for peer in peers_of(results, work):
+        rate = results.figure(work, peer, "per_second")
+        if rate is None:
+            cpu = results.figure_of_all(work, peer, "server_us")
+            reason = "dropped" if cpu else failure(results, work, peer)
+            text = short(cpu.median) if cpu else "–"
+            rows.append([names[peer], "0", reason, "–", text, *["–"] * 3])
+            continue
+        median = lambda metric, peer=peer: short(  # noqa: E731
+            results.figure(work, peer, metric).median
+        )
+        rows.append([
+            names[peer],
+            str(rate.rounds),
+            short(rate.median),
+            spread(results.ratio(work, peer, "epoll", "per_second")),
+            median("server_us"),
+            spread(results.ratio(work, peer, "epoll", "server_us")),
+            f"{median('p50_us')} / {median('p99_us')} / {median('p999_us')}",
+            f"{results.figure(work, peer, 'server_cpu').median:.0%}",
+        ])  # fmt: skip
+    head = ["server", "rounds", "a second", "to epoll", "CPU, µs",
+            "CPU to epoll", "p50 / p99 / p99.9, µs", "server's CPU"]  # fmt: skip
+    return table(head, rows)
+
+
+def idle_table(results):
+    rows, names = [], titles()
+    for peer in peers_of(results, IDLE):
+        each = results.figure(IDLE, peer, "bytes_per_connection")
+        if each is None:
+            rows.append([names[peer], failure(results, IDLE, peer), "–", "–", "–"])
+            continue
+        before = results.figure(IDLE, peer, "rss_before").median
+        total = results.figure(IDLE, peer, "rss").median
+        rows.append([
+            names[peer], str(each.rounds), f"{each.median:,.0f}",
+            f"{before / 1e6:.1f} → {total / 1e6:.1f}",
+            f"{results.figure(IDLE, peer, 'idle_cpu').median:.2%}",
+        ])  # fmt: skip
+    head = ["server", "rounds", "bytes a connection", "memory, MB", "CPU"]
+    return table(head, rows)
+
+
+def task_works(results, timed):
+    return [
+        name
+        for name in results.works()
+        if name in tasks.WORKS
+        and (any("wall_ns" in r for r in results.rounds if r["work"] == name))
+        == timed
+    ]
+
+
+def scheduler_table(results):
+    """One row a workload, one column a peer: ns, and the ratio to asyncrt."""
+    names = titles()
+    works = [w for w in tasks.WORKS if w in task_works(results, True)]
+    columns = [
+        p for p in names if any(results.of(w, p) for w in works) and p != "lua"
+    ]
+    rows = []
+    for work in works:
+        row = [tasks.WORKS[work].title]
+        for peer in columns:
+            figure = results.figure(work, peer, "wall_ns")
+            ratio = results.ratio(work, peer, "asyncrt", "wall_ns")
+            if figure is None:
+                row.append("dropped" if results.of(work, peer) else "–")
+            elif peer == "asyncrt" or ratio is None:
+                row.append(f"{spread(figure)} n={figure.rounds}")
+            else:
+                row.append(f"{short(figure.median)} · {short(ratio.median)}×")
+        rows.append(row)
+    return table(["ns an operation", *(names[p] for p in columns)], rows)
+
+
+def cpu_table(results):
+    """The same in CPU time, of all rounds: they also count where others ran."""
+    names = titles()
+    works = [w for w in tasks.WORKS if w in task_works(results, True)]
+    columns = [
+        p for p in names if any(results.of(w, p) for w in works) and p != "lua"
+    ]
+    rows = []
+    for work in works:
+        row = [tasks.WORKS[work].title]
+        for peer in columns:
+            figure = results.figure_of_all(work, peer, "cpu_ns")
+            row.append(short(figure.median) if figure else "–")
+        rows.append(row)
+    return table(["CPU, ns an operation", *(names[p] for p in columns)], rows)
+
+
+def sleepers_table(results, work):
+    rows, names = [], titles()
+    for peer in peers_of(results, work):
+        each = results.figure(work, peer, "bytes")
+        if each is None:
+            rows.append([names[peer], failure(results, work, peer), *["–"] * 5])
+            continue
+        value = lambda metric, peer=peer: results.figure(  # noqa: E731
+            work, peer, metric
+        )
+        disorder, late = value("disorder"), value("late_ms")
+        rows.append([
+            names[peer], str(each.rounds), short(each.median),
+            short(value("rss").median / 1e6), short(value("create_s").median),
+            short(value("cpu_ns").median),
+            "–" if late is None else short(late.median),
+            f"{disorder.median:,.0f}"
+            if disorder and work == "wake-order" else "–",
+        ])  # fmt: skip
+    head = ["", "rounds", "bytes a task", "memory, MB", "to create, s",
+            "CPU a task, ns", "latest wake-up, ms", "out of order"]  # fmt: skip
+    return table(head, rows)
+
+
+def small_table(results):
+    """Timers, start-up and memory at rest."""
+    rows, names = [], titles()
+    columns = {
+        "timers": ("cpu_ns", 1, "timer, CPU ns"),
+        "start-up": ("wall_ms", 1, "start to end of hello world, ms"),
+        "idle": ("rss", 1e6, "memory at rest, MB"),
+    }
+    for peer in names:
+        if not any(results.of(work, peer) for work in columns):
+            continue
+        row = [names[peer]]
+        for work, (metric, unit, _) in columns.items():
+            figure = results.figure(work, peer, metric)
+            text = spread(figure, unit)
+            row.append(f"{text} n={figure.rounds}" if figure else text)
+        rows.append(row)
+    return table(["", *(c[2] for c in columns.values())], rows)
+
+
+def targets(results):
+    """(target, what was seen, whether it holds, rounds) of each target."""
+    rows = []
+
+    def add(text, figure, holds, unit=1.0, suffix=""):
+        if figure is None:
+            rows.append([text, "not measured", "–", "0"])
+            return
+        rows.append([
+            text, spread(figure, unit) + suffix,
+            "yes" if holds(figure.median) else "**no**", str(figure.rounds),
+        ])  # fmt: skip
+
+    add("echo, 128 bytes × 64: ≥ 0.9 of raw epoll, throughput",
+        results.ratio("echo-128x64", "asyncrt", "epoll", "per_second"),
+        lambda x: x >= 0.9)
+    add("… its CPU an echo: ≤ 1 / 0.9 of raw epoll's",
+        results.ratio("echo-128x64", "asyncrt", "epoll", "server_us"),
+        lambda x: x <= 1 / 0.9)
+    for work, how in (("sleepers-1m", "sleep"), ("wake-order", "rt.at")):
+        add(f"1,000,000 sleeping tasks ({how}): memory < 2.5 GB",
+            results.figure(work, "asyncrt", "rss"),
+            lambda x: x < 2.5 * GB, GB, " GB")
+    add("… woken in order: none out of order",
+        results.figure("wake-order", "asyncrt", "disorder"), lambda x: x == 0)
+    for peer, where in (("lua", "Lua alone"), ("asyncrt", "inside a task")):
+        floors = {
+            r["round"]: r["wall_ns"] for r in results.kept("resume", peer)
+        }
+        add(f"ping-pong: < 2 × two coroutine.resume ({where})",
+            quotient(results, floors), lambda x: x < 2)
+    add("an open connection of 10,000: < 8 kB",
+        results.figure(IDLE, "asyncrt", "bytes_per_connection"),
+        lambda x: x < 8000, 1000, " kB")
+    add("start-up: < 5 ms", results.figure("start-up", "asyncrt", "wall_ms"),
+        lambda x: x < 5, 1, " ms")  # fmt: skip
+    return rows
+
+
+def quotient(results, floors):
+    """Ping-pong to the floor: every round against the floor's median."""
+    from .results import Figure
+
+    floor = Figure.of(floors.values())
+    rounds = results.kept("pingpong", "asyncrt")
+    if floor is None:
+        return None
+    return Figure.of(r["wall_ns"] / floor.median for r in rounds)
+
+
+def heading(results):
+    facts = results.facts
+    dropped, total = results.dropped()
+    noise = facts.get("noise", {}).values()
+    versions = ", ".join(
+        f"{title} {facts['versions'][name]}"
+        for name, title in titles().items()
+        if name in facts.get("versions", {})
+    )
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `bench/run`; [bench/README.md](../../bench/README.md) says",
+        "what is measured and how to read it.",
+        "",
+        f"- **Date** {facts.get('date', '?')}",
+        f"- **Machine** {facts.get('cores', '?')} cores, "
+        f"{facts.get('machine', '?')}, {facts.get('kernel', '?')}; loopback; "
+        "servers on one CPU, the load generator on the other",
+        f"- **Versions** {versions}",
+        f"- **Noise** other programs used up to {max(noise, default=0):.0%} of "
+        f"the machine meanwhile. {dropped} of {total} rounds were dropped",
+        "  because the measured program had less than 95 % of its CPU and the",
+        "  load generator too. Spreads are from the lowest to the highest round",
+        "  that was kept.",
+        "",
+    ]
+    return lines
+
+
+def picture(drawn, name, text):
+    return [f"![{text}]({name}.svg)", ""] if name in drawn else []
+
+
+def write(results, folder, say):
+    """Writes README.md, rounds.csv and the plots into `folder`."""
+    if not results.rounds:
+        raise SystemExit("bench: no results; run bench/run quick first")
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = plots.draw(results, folder, titles(), say)
+    lines = heading(results)
+    lines += ["## Targets", ""]
+    head = ["target", "seen: median (spread)", "holds", "rounds"]
+    lines += table(head, targets(results))
+    lines += ["## Echo", ""]
+    lines += picture(drawn, "throughput", "Throughput to raw epoll")
+    lines += picture(drawn, "latency", "Latency percentiles")
+    lines += picture(drawn, "connections", "Echoes a second by connections")
+    for work in echo.WORKS:
+        if work in results.works():
+            lines += [f"### {echo.WORKS[work].title}", ""]
+            lines += echo_table(results, work)
+    if IDLE in results.works():
+        lines += ["### 10,000 open connections, silent", ""]
+        lines += idle_table(results)
+        lines += picture(drawn, "memory", "Memory a connection and a task")
+    if task_works(results, True) or task_works(results, False):
+        lines += scheduler(results, drawn)
+    (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n")
+    write_rounds(results, folder / "rounds.csv")
+    say("wrote docs/benchmarks")
+
+
+def scheduler(results, drawn):
+    lines = ["## Scheduler", ""]
+    lines += ["Peers: ns, then how many times asyncrt's. asyncrt: ns, the spread",
+              "and the rounds that were kept.", ""]  # fmt: skip
+    lines += scheduler_table(results)
+    lines += picture(drawn, "scheduler", "Scheduler workloads")
+    lines += picture(drawn, "tasks", "A yield by the number of tasks")
+    lines += picture(drawn, "arms", "A select by the number of arms")
+    lines += ["In CPU time, median of all rounds, kept or not:", ""]
+    lines += cpu_table(results)
+    for work in ("sleepers", "sleepers-1m", "wake-order"):
+        if work in results.works():
+            lines += [f"### {tasks.WORKS[work].title}", ""]
+            lines += sleepers_table(results, work)
+    lines += ["### Timers, start-up, memory at rest", ""]
+    return lines + small_table(results)
+
+
+def write_rounds(results, path):
+    """Every round, for those who want other statistics."""
+    metrics = dict.fromkeys(
+        key for r in results.rounds for key in r if key != "error"
+    )
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(
+            file, list(metrics), extrasaction="ignore", lineterminator="\n"
+        )
+        writer.writeheader()
+        writer.writerows(results.rounds)
+
+
+def show(results, works):
+    """The tables of these workloads, on the terminal."""
+    for work in works:
+        if work in echo.WORKS and work in results.works():
+            print(f"\n{echo.WORKS[work].title}\n")
+            print("\n".join(echo_table(results, work)))
+    if IDLE in works and IDLE in results.works():
+        print("\n".join(idle_table(results)))
+    if any(work in tasks.WORKS for work in works):
+        print("\n".join(scheduler_table(results)))
+        print("\n".join(small_table(results)))
+    print("\n".join(table(["target", "seen", "holds", "rounds"], targets(results))))

@@ -1,0 +1,14 @@
+-- asyncrt's vocabulary for the workloads: `asyncrt asyncrt.lua WORKLOAD N [K]`.
+local rt = require("asyncrt")
+
+local folder = arg[0]:match("^.*/") or ""
+assert(loadfile(folder .. "workloads.lua"))({
+  channel = rt.channel,
+  first = rt.select,
+  group = rt.group,
+  now = rt.now,
+  sleep = function(seconds) rt.sleep(math.max(seconds, 0)) end,
+  sleep_until = function(instant) rt.sync(rt.at(instant)) end,
+  timeout = rt.timeout,
+  yield = rt.yield,
+})
