@@ -318,6 +318,18 @@ function Subscription:is_closed() end
 ---@return integer
 function Subscription:dropped() end
 
+--- Bytes that are read and written without making strings.
+---@class asyncrt.Buffer
+---@operator len: integer
+local Buffer = {}
+
+---@return string
+function Buffer:tostring() end
+
+--- How many bytes it has room for.
+---@return integer
+function Buffer:capacity() end
+
 --- Functions that are called in the scheduler; they cannot wait.
 ---@class asyncrt.Instruments
 ---@field task_spawned fun(task: asyncrt.Task)?
@@ -400,9 +412,13 @@ function rt.always(...) end
 function rt.at(time) end
 
 ---@param capacity integer 1 or more, for each subscriber
----@param policy "block"|"drop"|"close"|nil where one is full; "block" by default
+---@param policy ("block"|"drop"|"close")? where one is full
 ---@return asyncrt.Broadcast
 function rt.broadcast(capacity, policy) end
+
+---@param capacity integer? 65536 by default
+---@return asyncrt.Buffer
+function rt.buffer(capacity) end
 
 --- Whether a call that waits is possible here.
 ---@return boolean
@@ -426,6 +442,16 @@ function rt.choose(...) end
 
 ---@return asyncrt.Cond
 function rt.cond() end
+
+--- [wait] Copies until the end of `from`, or `max` bytes.
+---@param from asyncrt.Stream
+---@param to asyncrt.Stream
+---@param options asyncrt.LimitOptions?
+---@return integer? bytes
+---@return string? message
+---@return string? code
+---@return integer? copied where it failed
+function rt.copy(from, to, options) end
 
 ---@return asyncrt.Task
 function rt.current() end

@@ -52,6 +52,13 @@ function Stream:read_until(delimiter, options) end
 ---@return string? code
 function Stream:read_all(options) end
 
+--- [wait] Puts what there is into a buffer, in place of what was in it.
+---@param buffer asyncrt.Buffer
+---@return integer? bytes
+---@return string? message
+---@return string? code
+function Stream:read_into(buffer) end
+
 --- [wait] The next `n` bytes, which stay unread.
 ---@param n integer? 1 by default
 ---@return string? bytes
@@ -95,13 +102,13 @@ function Stream:chunks(n) end
 function Stream:lines(options) end
 
 --- [wait] Accepts all of `data`; waits while 64 KiB are queued.
----@param data string|string[]
+---@param data string|string[]|asyncrt.Buffer
 ---@return true? accepted
 ---@return string? message
 ---@return string? code
 function Stream:write(data) end
 
----@param data string|string[]
+---@param data string|string[]|asyncrt.Buffer
 ---@return asyncrt.Event
 function Stream:write_evt(data) end
 
