@@ -121,6 +121,7 @@ uint64_t art_deadline(uint64_t now, double seconds) {
 
   if (ns <= 0) return 0;
   if (ns >= (double) (UINT64_MAX / 2)) return UINT64_MAX;
+  if ((uint64_t) ns > UINT64_MAX - now) return UINT64_MAX;
   return now + (uint64_t) ns;
 }
 

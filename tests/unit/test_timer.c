@@ -165,6 +165,8 @@ static void test_deadlines(void) {
   CHECK(art_deadline(now, 1.0 / 0.0) == UINT64_MAX);
   CHECK(art_deadline(now, -1.0 / 0.0) == 0);
   CHECK(art_deadline(UINT64_MAX / 2, 9.2e9) > UINT64_MAX / 2);
+  CHECK(art_deadline(UINT64_MAX - 5, 1.0) == UINT64_MAX);
+  CHECK(art_deadline(UINT64_MAX, 1e-9) == UINT64_MAX);
 }
 
 int main(void) {
