@@ -25,6 +25,15 @@ local function wrap_tests()
   end
 end
 
+local pause = collectgarbage("setpause", 200)
+collectgarbage("setpause", pause)
+
+--- How often to repeat what is repeated only to be sure: `n` times, or a
+--- twentieth of it with a collector that never pauses.
+function harness.rounds(n)
+  return pause == 0 and n // 20 or n
+end
+
 --- Runs every test of the global tables whose names begin with "Test"; the
 --- arguments of the file are luaunit's. The exit status is 1 if one fails.
 function harness.run()

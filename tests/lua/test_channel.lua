@@ -527,7 +527,7 @@ end
 TestConservation = {}
 
 function TestConservation:test_nothing_is_lost_or_doubled()
-  for seed = 1, 400 do conserve(seed) end
+  for seed = 1, harness.rounds(2000) do conserve(seed) end
 end
 
 function TestConservation:test_the_order_of_each_pair_of_tasks_is_kept()
@@ -692,10 +692,10 @@ function TestMany:test_memory_stays_flat()
   local ch = rt.channel()
   local echo = rt.spawn(function() for value in ch:iter() do assert(value) end end)
   local function round(n) for i = 1, n do ch:send(i) end end
-  round(1000)
+  round(harness.rounds(1000))
   collectgarbage()
   local before = collectgarbage("count")
-  round(20000)
+  round(harness.rounds(20000))
   collectgarbage()
   lu.assertTrue(collectgarbage("count") - before < 20)
   ch:close()

@@ -641,11 +641,11 @@ function TestMixed:test_memory_stays_flat()
     while rt.sync(event) ~= "stop" do end
   end)
   local function round(n) for _ = 1, n do ch:send("go") end end
-  round(500)
+  round(harness.rounds(500))
   collectgarbage()
   collectgarbage()
   local before = collectgarbage("count")
-  round(3000)
+  round(harness.rounds(3000))
   collectgarbage()
   collectgarbage()
   lu.assertTrue(collectgarbage("count") - before < 20)

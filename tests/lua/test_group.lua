@@ -946,7 +946,7 @@ TestMany = {}
 function TestMany:test_many_tasks_of_one_group()
   local sum = 0
   rt.group(function(g)
-    for i = 1, 3000 do
+    for i = 1, harness.rounds(20000) do
       g:spawn(function()
         rt.sleep(i % 10)
         sum = sum + 1
@@ -954,7 +954,7 @@ function TestMany:test_many_tasks_of_one_group()
     end
   end)
 
-  lu.assertEquals(sum, 3000)
+  lu.assertEquals(sum, harness.rounds(20000))
 end
 
 function TestMany:test_memory_stays_flat_over_groups()
@@ -965,11 +965,11 @@ function TestMany:test_memory_stays_flat_over_groups()
       rt.sleep(9)
     end)
   end
-  for _ = 1, 100 do round() end
+  for _ = 1, 50 do round() end
   collectgarbage()
   collectgarbage()
   local before = collectgarbage("count")
-  for _ = 1, 500 do round() end
+  for _ = 1, harness.rounds(500) do round() end
   collectgarbage()
   collectgarbage()
 

@@ -537,7 +537,7 @@ function TestTasks:test_cancel_reaches_what_the_task_owns()
 end
 
 function TestTasks:test_cancel_of_a_deep_chain_of_tasks()
-  local depth, ended = 3000, 0
+  local depth, ended = harness.rounds(3000), 0
   local function owner(n)
     local _ <close> = closer(function() ended = ended + 1 end)
     if n > 1 then rt.spawn(owner, n - 1) end
@@ -586,7 +586,7 @@ end
 TestMany = {}
 
 function TestMany:test_many_timeouts_leave_nothing_behind()
-  local count = 200000
+  local count = harness.rounds(200000)
   for _ = 1, 1000 do rt.timeout(5, rt.yield) end
   collectgarbage()
   local before = collectgarbage("count")

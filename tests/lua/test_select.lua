@@ -457,10 +457,10 @@ function TestMany:test_memory_stays_flat()
   local function round(n)
     for i = 1, n do (i % 2 == 0 and a or b):send(i) end
   end
-  round(1000)
+  round(harness.rounds(1000))
   collectgarbage()
   local before = collectgarbage("count")
-  round(20000)
+  round(harness.rounds(20000))
   collectgarbage()
   lu.assertTrue(collectgarbage("count") - before < 20)
   task:cancel()
