@@ -1,12 +1,12 @@
--- Fetches pages by 128 workers: `asyncrt examples/pool.lua [--jobs 128] URL
--- [LIST [FOLDER]]`. LIST, or stdin, has a path a line; FOLDER gets the pages.
+-- 128 workers fetch the pages whose paths are the lines of standard input:
+-- `asyncrt examples/pool.lua [--jobs 128] URL [FOLDER to save them in] <LIST`.
 local net = require("asyncrt.net")
 local rt = require("asyncrt")
 
-local size, url, list, folder = 128, ...
-if url == "--jobs" then size, url, list, folder = select(2, ...) end
+local size, url, folder = 128, ...
+if url == "--jobs" then size, url, folder = select(2, ...) end
 local host, base = assert(url, "no URL"):match("^http://([^/]+)(.-)/*$")
-local paths, terminal = io.lines(list), os.execute("test -t 1")
+local terminal = os.execute("test -t 1")
 local active, pages, bytes, failures, start = 0, 0, 0, 0, rt.now()
 
 -- Speaks as much HTTP/1.1 as it takes, for at most 30 seconds.
@@ -33,25 +33,25 @@ end
 
 rt.group(function(workers)
   local jobs, results = rt.channel(), rt.channel()
-  for _ = 1, size do
+  for _ = 1, tonumber(size) do
     workers:spawn(function()
       for path in jobs:iter() do results:send({ path, pcall(fetch, path) }) end
     end)
   end
-  local path, due = paths(), start
-  while path or active > 0 do
-    local job = path and jobs:send_evt(path) -- false: no job is left
-    local key, result = rt.select({ job = job, r = results, tick = rt.at(due) })
-    if key == "job" then
-      active, path = active + 1, paths()
-    elseif key == "tick" then
-      show(terminal and "\r" or "\n")
-      due = due + (terminal and 0.1 or 1)
-    elseif result[2] then
-      active, pages, bytes = active - 1, pages + 1, bytes + result[3]
+  local path -- nil: still to be read; false: there are no more
+  local arms = { result = results, tick = rt.ticker(terminal and 0.1 or 1) }
+  while path ~= false or active > 0 do
+    arms.line = path == nil and rt.stdin:read_line_evt()
+    arms.job = path and jobs:send_evt(path)
+    local key, value = rt.select(arms)
+    if key == "line" then path = value or false
+    elseif key == "job" then active, path = active + 1, nil
+    elseif key == "tick" then show(terminal and "\r" or "\n")
+    elseif value[2] then
+      active, pages, bytes = active - 1, pages + 1, bytes + value[3]
     else
       active, failures = active - 1, failures + 1
-      io.stderr:write(result[1], ": ", tostring(result[3]), "\n")
+      io.stderr:write(value[1], ": ", tostring(value[3]), "\n")
     end
   end
   jobs:close()

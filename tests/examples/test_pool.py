@@ -47,11 +47,9 @@ class Pool(TestCase):
     def test_every_page_of_nginx_once_and_unchanged(self):
         with Nginx() as nginx, tempfile.TemporaryDirectory() as folder:
             documents = self.documents()
-            paths = Path(folder, "list")
-            paths.write_text("".join(path + "\n" for path in documents))
-            pages = Path(folder, "pages")
-            pages.mkdir()
-            done = self.run_pool(nginx.url, paths, pages)
+            done = self.run_pool(nginx.url, folder,
+                                 paths="".join(f"{path}\n"
+                                               for path in documents))
 
             size = sum(file.stat().st_size for file in documents.values())
             self.assertEqual(self.check_plain(done),
@@ -59,9 +57,9 @@ class Pool(TestCase):
             self.assertEqual(done.stderr, "")
             self.assertEqual(sorted(nginx.requests()),
                              sorted(f"200 /{path}" for path in documents))
-            self.assertEqual(len(list(pages.iterdir())), len(documents))
+            self.assertEqual(len(os.listdir(folder)), len(documents))
             for path, file in documents.items():
-                saved = pages / path.replace("/", "_")
+                saved = Path(folder, path.replace("/", "_"))
                 self.assertEqual(saved.read_bytes(), file.read_bytes(), path)
 
     def test_thousands_of_jobs_from_standard_input(self):
@@ -182,6 +180,23 @@ class Pool(TestCase):
         self.assertEqual(said, {path: 4 for path in bad})
         self.assertIn("short: ", done.stderr)
         self.assertIn("the page is cut short", done.stderr)
+
+    def test_a_list_that_comes_slowly_holds_nothing_up(self):
+        def answer(path, connection):
+            connection.sendall(ok("page\n"))
+
+        with Pages(answer) as pages, subprocess.Popen(
+                example.command("pool.lua", pages.url), text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            for count in (1, 2):
+                process.stdin.write(f"{count}\n")
+                process.stdin.flush()
+                while self.counts(process.stdout.readline().rstrip("\n")) != (
+                        count, 5 * count, 0, 0):
+                    pass
+            output, _ = process.communicate()
+        self.assertEqual(self.counts(output.splitlines()[-1]), (2, 10, 0, 0))
+        self.assertEqual(process.returncode, 0)
 
     def start_stuck(self, pages, **options):
         """A pool whose pages never come, all workers busy."""
