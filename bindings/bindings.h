@@ -7,11 +7,13 @@
 #include <lauxlib.h>
 
 int art_open_broadcast(lua_State *L);
+int art_open_bytes(lua_State *L);
 int art_open_channel(lua_State *L);
 int art_open_cond(lua_State *L);
 int art_open_dns(lua_State *L);
 int art_open_group(lua_State *L);
 int art_open_inspect(lua_State *L);
+int art_open_http_parser(lua_State *L);
 int art_open_load(lua_State *L);
 int art_open_local(lua_State *L);
 int art_open_memory_stream(lua_State *L);

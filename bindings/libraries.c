@@ -16,12 +16,14 @@ extern const struct asyncrt_script asyncrt_scripts[];
 
 static const luaL_Reg modules[] = {
     {"asyncrt.core.broadcast", art_open_broadcast},
+    {"asyncrt.core.bytes", art_open_bytes},
     {"asyncrt.core.channel", art_open_channel},
     {"asyncrt.core.cond", art_open_cond},
     {"asyncrt.core.dns", art_open_dns},
     {"asyncrt.core.group", art_open_group},
     {"asyncrt.core.inspect", art_open_inspect},
     {"asyncrt.core.local", art_open_local},
+    {"asyncrt.core.http_parser", art_open_http_parser},
     {"asyncrt.core.memory_stream", art_open_memory_stream},
     {"asyncrt.core.net", art_open_net},
     {"asyncrt.core.scope", art_open_scope},

@@ -230,7 +230,7 @@ void art_stream_describe(const asyncrt_op *op, char *text, size_t size) {
   snprintf(text, size, "%s %s", op->type->name, peer);
 }
 
-art_stream *art_check_stream(lua_State *L, int arg) {
+art_stream **art_stream_at(lua_State *L, int arg) {
   art_stream **box = lua_touserdata(L, arg);
   int equal = 0;
 
@@ -239,12 +239,15 @@ art_stream *art_check_stream(lua_State *L, int arg) {
     equal = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
   }
-  if (box == NULL || !equal) {
-    luaL_typeerror(L, arg, "stream");
-    return NULL;
-  }
-  if (*box == NULL) art_raise_argument(L, arg, "the stream is closed");
-  return *box;
+  if (!equal) luaL_typeerror(L, arg, "stream");
+  return box;
+}
+
+art_stream *art_check_stream(lua_State *L, int arg) {
+  art_stream *stream = *art_stream_at(L, arg);
+
+  if (stream == NULL) art_raise_argument(L, arg, "the stream is closed");
+  return stream;
 }
 
 void art_stream_push(lua_State *L, art_stream *stream) {

@@ -3,6 +3,7 @@
 #define ART_STREAM_INTERNAL_H
 
 #include "bindings.h"
+#include "op.h"
 #include "stream.h"
 
 /* The two directions of a stream. */
@@ -13,6 +14,19 @@ typedef enum { ART_SIDE_READ, ART_SIDE_WRITE } art_side;
 static inline art_stream **art_stream_self(lua_State *L, int arg) {
   return art_check_self(L, arg, "stream");
 }
+
+/* The same for a function that is no method. */
+art_stream **art_stream_at(lua_State *L, int arg);
+
+/* A buffer of Lua code (rt.buffer): what bytes.c makes, and what read_into and
+ * write take. */
+typedef struct art_bytes {
+  size_t size, capacity;
+  char data[];
+} art_bytes;
+
+/* The buffer at `arg`, or NULL. */
+art_bytes *art_to_bytes(lua_State *L, int arg);
 
 /* Pushes the failure of an operation on an open or on a closed stream. */
 int art_stream_push_error(lua_State *L, art_stream *stream,
@@ -36,6 +50,20 @@ void art_stream_wake_writers(art_stream *stream);
 
 /* Sends what is queued; wakes writers. */
 void art_stream_flush(art_stream *stream);
+
+/* Waits until there is something to read, be it the end, or until a write would
+ * not wait; goes on in `done` with no results, or with those of a failure. */
+int art_stream_await_bytes(lua_State *L, art_stream **box, art_done done);
+int art_stream_await_room(lua_State *L, art_stream **box, art_done done);
+
+/* Moves what there is from one stream to the queue of another, at most `most`
+ * bytes, without waiting. Returns their number. */
+size_t art_stream_move(art_stream *from, art_stream *to, size_t most);
+
+/* Sends parts, or queues what cannot be sent now. A failure is left in the
+ * stream's write_error. */
+void art_stream_accept(art_stream *stream, const struct iovec *parts,
+                       int count);
 
 /* Time limits. An op's clock starts when it is first armed, and goes on where
  * it is armed again: `prepare` forgets the op before. */

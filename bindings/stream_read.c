@@ -28,11 +28,14 @@ typedef enum read_framing {
   READ_LINE,
   READ_UNTIL,
   READ_ALL,
-  READ_PEEK
+  READ_PEEK,
+  READ_INTO,   /* as SOME, into the buffer at the op's slot */
+  READ_NOTHING /* waits only */
 } read_framing;
 
 /* In the op: u.pair.size = how many bytes, or the limit; u.pair.data and slot
- * = the delimiter and its length; status = how far it was searched for. */
+ * = the delimiter and its length; status = how far it was searched for. For
+ * READ_INTO slot = stack index of the buffer. */
 typedef struct read_request {
   read_framing framing;
   int delimiter_length;
@@ -211,6 +214,7 @@ static item find_item(asyncrt_op *op, const char *data, size_t size, bool ended,
 
   switch (framing_of(op)) {
     case READ_SOME:
+    case READ_INTO:
       *length = size < wanted ? size : wanted;
       return size > 0 ? ITEM_WHOLE : ITEM_PART;
     case READ_EXACT:
@@ -231,6 +235,13 @@ static item find_item(asyncrt_op *op, const char *data, size_t size, bool ended,
 
 static int push_item(lua_State *L, const asyncrt_op *op, const char *data,
                      size_t length) {
+  if (framing_of(op) == READ_INTO) {
+    art_bytes *bytes = lua_touserdata(L, op->slot);
+    memcpy(bytes->data, data, length);
+    bytes->size = length;
+    lua_pushinteger(L, (lua_Integer) length);
+    return 1;
+  }
   if (framing_of(op) == READ_LINE && length > 0 && data[length - 1] == '\n') {
     length--;
     if (length > 0 && data[length - 1] == '\r') length--;
@@ -301,10 +312,28 @@ static int receive_item(asyncrt_op *op, lua_State *L) {
   return ASYNCRT_DONE(1);
 }
 
+/* Receives straight into a buffer of Lua code. */
+static int receive_into(asyncrt_op *op, lua_State *L) {
+  art_bytes *bytes = lua_touserdata(L, op->slot);
+  size_t size = receive(stream_of(op), bytes->data, bytes->capacity);
+
+  if (size == 0) return ASYNCRT_NOT_READY;
+  bytes->size = size;
+  lua_pushinteger(L, (lua_Integer) size);
+  return ASYNCRT_DONE(1);
+}
+
+static bool has_something(const art_stream *stream) {
+  return stream->readable || stream->ended || stream->read_error != 0 ||
+         unread(stream) > 0;
+}
+
 /* Takes the item, receiving as long as there is something to receive. */
 static int read_now(asyncrt_op *op, lua_State *L) {
   art_stream *stream = stream_of(op);
 
+  if (framing_of(op) == READ_NOTHING)
+    return has_something(stream) ? ASYNCRT_DONE(0) : ASYNCRT_NOT_READY;
   for (;;) {
     size_t size = unread(stream), length;
     const char *data =
@@ -325,7 +354,8 @@ static int read_now(asyncrt_op *op, lua_State *L) {
     if (size > 0) {
       receive_more(stream, op->u.pair.size);
     } else {
-      results = receive_item(op, L);
+      results = framing_of(op) == READ_INTO ? receive_into(op, L)
+                                            : receive_item(op, L);
       if (results != ASYNCRT_NOT_READY) return results;
     }
   }
@@ -411,6 +441,8 @@ static const read_type read_ops[][2] = {
     [READ_UNTIL] = READ_TYPES("read_until", READ_UNTIL),
     [READ_ALL] = READ_TYPES("read_all", READ_ALL),
     [READ_PEEK] = READ_TYPES("peek", READ_PEEK),
+    [READ_INTO] = READ_TYPES("read_into", READ_INTO),
+    [READ_NOTHING] = READ_TYPES("read", READ_NOTHING),
 };
 
 static void prepare(asyncrt_op *op, art_stream **box,
@@ -450,6 +482,33 @@ static int perform(lua_State *L, art_stream **box, const read_request *request,
 
   prepare(op, box, request);
   return art_perform_then(L, op, done);
+}
+
+int art_stream_await_bytes(lua_State *L, art_stream **box, art_done done) {
+  static const read_request request = {READ_NOTHING, 0, NULL, 0};
+
+  return perform(L, box, &request, done);
+}
+
+size_t art_stream_move(art_stream *from, art_stream *to, size_t most) {
+  art_buffer *buffer = from->received;
+  struct iovec part;
+
+  if (buffer == NULL) {
+    if (!from->readable || from->ended) return 0;
+    part.iov_base = from->rt->buffer;
+    part.iov_len = receive(from, part.iov_base, ART_BUFFER);
+    if (part.iov_len > most) {
+      keep(from, from->rt->buffer + most, part.iov_len - most);
+      part.iov_len = most;
+    }
+  } else {
+    part.iov_base = buffer->data + buffer->start;
+    part.iov_len = unread(from) < most ? unread(from) : most;
+  }
+  if (part.iov_len > 0) art_stream_accept(to, &part, 1);
+  if (buffer != NULL) consume(from, part.iov_len);
+  return part.iov_len;
 }
 
 /* Events: the request in the object; the user values are the stream and the
@@ -599,6 +658,23 @@ static int stream_peek(lua_State *L) {
   return perform(L, box, &request, NULL);
 }
 
+/* stream:read_into(buffer) -> bytes | nil | nil, message, code
+ *
+ * Waits for bytes and puts what there is, at most what it has room for, into a
+ * buffer in place of what was in it; returns their number. Makes no string. */
+static int stream_read_into(lua_State *L) {
+  art_stream **box = art_stream_self(L, 1);
+  art_bytes *bytes = art_to_bytes(L, 2);
+  read_request request = {READ_INTO, 2, NULL, 0};
+
+  if (bytes == NULL) {
+    luaL_typeerror(L, 2, "buffer");
+    return 0;
+  }
+  request.size = bytes->capacity;
+  return perform(L, box, &request, NULL);
+}
+
 /* stream:read_evt(…), read_exact_evt, read_line_evt, read_until_evt,
  * read_all_evt, peek_evt -> event
  *
@@ -714,6 +790,7 @@ const luaL_Reg art_stream_read_methods[] = {
     {"read_until", stream_read_until},
     {"read_all", stream_read_all},
     {"peek", stream_peek},
+    {"read_into", stream_read_into},
     {"read_evt", stream_read_evt},
     {"read_exact_evt", stream_read_exact_evt},
     {"read_line_evt", stream_read_line_evt},

@@ -20,7 +20,8 @@ struct art_chunk {
 typedef enum write_action {
   WRITE_DATA,
   WRITE_FLUSH,
-  WRITE_SHUTDOWN
+  WRITE_SHUTDOWN,
+  WRITE_ROOM /* waits only */
 } write_action;
 
 /* In the op: slot = stack index of what is written, a string or a table. */
@@ -143,9 +144,8 @@ void art_stream_flush(art_stream *stream) {
     art_stream_closed(stream, stream->write_error != 0);
 }
 
-/* Sends parts, or queues what cannot be sent now. */
-static void accept_parts(art_stream *stream, const struct iovec *parts,
-                         int count) {
+void art_stream_accept(art_stream *stream, const struct iovec *parts,
+                       int count) {
   size_t sent = 0;
   int i;
 
@@ -189,33 +189,51 @@ static void accept_table(lua_State *L, art_stream *stream, int index) {
       lua_rawgeti(L, index, (lua_Integer) ++i);
       parts[count] = part_at(L, -1);
     }
-    accept_parts(stream, parts, count);
+    art_stream_accept(stream, parts, count);
     lua_pop(L, count);
   }
 }
 
 static void accept_value(lua_State *L, art_stream *stream, int index) {
-  if (lua_type(L, index) == LUA_TSTRING) {
-    struct iovec part = part_at(L, index);
-    if (part.iov_len > 0) accept_parts(stream, &part, 1);
-  } else {
+  struct iovec part;
+
+  if (lua_type(L, index) == LUA_TTABLE) {
     accept_table(L, stream, index);
+    return;
   }
+  if (lua_type(L, index) == LUA_TSTRING) {
+    part = part_at(L, index);
+  } else {
+    art_bytes *bytes = lua_touserdata(L, index);
+    part.iov_base = bytes->data;
+    part.iov_len = bytes->size;
+  }
+  if (part.iov_len > 0) art_stream_accept(stream, &part, 1);
 }
 
-/* Replaces a table by the string of its strings, for it may change while the
- * write waits. */
-static void flatten(lua_State *L, int index) {
+static void push_table(lua_State *L, int index) {
   lua_Unsigned i, length = lua_rawlen(L, index);
   luaL_Buffer buffer;
 
-  if (lua_type(L, index) != LUA_TTABLE) return;
   luaL_buffinit(L, &buffer);
   for (i = 1; i <= length; i++) {
     lua_rawgeti(L, index, (lua_Integer) i);
     luaL_addvalue(&buffer);
   }
   luaL_pushresult(&buffer);
+}
+
+/* Replaces a table or a buffer by the string of its bytes, for it may change
+ * while the write waits. */
+static void flatten(lua_State *L, int index) {
+  if (lua_type(L, index) == LUA_TTABLE) {
+    push_table(L, index);
+  } else if (lua_type(L, index) == LUA_TUSERDATA) {
+    art_bytes *bytes = lua_touserdata(L, index);
+    lua_pushlstring(L, bytes->data, bytes->size);
+  } else {
+    return;
+  }
   lua_replace(L, index);
 }
 
@@ -243,6 +261,8 @@ static int write_now(asyncrt_op *op, lua_State *L) {
           art_stream_push_error(L, stream, op->type->name, UV_EPIPE));
     if (!below_mark(stream)) return ASYNCRT_NOT_READY;
     accept_value(L, stream, op->slot);
+  } else if (action_of(op) == WRITE_ROOM) {
+    return below_mark(stream) ? ASYNCRT_DONE(0) : ASYNCRT_NOT_READY;
   } else {
     if (stream->queued > 0) return ASYNCRT_NOT_READY;
     if (action_of(op) == WRITE_SHUTDOWN && !stream->shut) {
@@ -306,6 +326,7 @@ static const write_type write_ops[][2] = {
     [WRITE_DATA] = WRITE_TYPES("write", WRITE_DATA),
     [WRITE_FLUSH] = WRITE_TYPES("flush", WRITE_FLUSH),
     [WRITE_SHUTDOWN] = WRITE_TYPES("shutdown", WRITE_SHUTDOWN),
+    [WRITE_ROOM] = WRITE_TYPES("write", WRITE_ROOM),
 };
 
 static void prepare(asyncrt_op *op, art_stream **box, write_action action,
@@ -322,7 +343,9 @@ static void prepare(asyncrt_op *op, art_stream **box, write_action action,
 static bool is_ready(const asyncrt_op *op, art_stream *stream) {
   if (stream->closing || stream->write_timed_out || stream->write_error != 0)
     return true;
-  return action_of(op) == WRITE_DATA ? below_mark(stream) : stream->queued == 0;
+  return action_of(op) == WRITE_DATA || action_of(op) == WRITE_ROOM
+             ? below_mark(stream)
+             : stream->queued == 0;
 }
 
 void art_stream_wake_writers(art_stream *stream) {
@@ -362,15 +385,23 @@ static void check_parts(lua_State *L, int arg) {
   }
 }
 
-/* Checks what is to be written; leaves a string or a table of strings. */
+/* Checks what is to be written; leaves a string, a table of strings or
+ * a buffer. */
 static void check_data(lua_State *L, int arg) {
   if (lua_type(L, arg) == LUA_TTABLE)
     check_parts(L, arg);
-  else
+  else if (art_to_bytes(L, arg) == NULL)
     luaL_checklstring(L, arg, NULL); /* turns a number into a string */
 }
 
-/* stream:write(string | {string, …}) -> true | nil, message, code
+int art_stream_await_room(lua_State *L, art_stream **box, art_done done) {
+  asyncrt_op *op = asyncrt_prepare(L, &write_ops[0][0].op, box);
+
+  prepare(op, box, WRITE_ROOM, 0);
+  return art_perform_then(L, op, done);
+}
+
+/* stream:write(string | {string, …} | buffer) -> true | nil, message, code
  *
  * Accepts all of it, in order and never mixed with another write, and waits
  * only while 64 KiB or more are queued; what has been accepted is sent in the

@@ -3,6 +3,7 @@
 --- Everything that is not a capability of its own (sockets, files, HTTP …) is
 --- in this one table.
 local broadcast = require("asyncrt.core.broadcast")
+local bytes = require("asyncrt.core.bytes")
 local channel = require("asyncrt.core.channel")
 local concurrent = require("asyncrt.concurrent")
 local cond = require("asyncrt.core.cond")
@@ -27,11 +28,13 @@ local rt = {
   always = select_.always,
   at = time.at,
   broadcast = broadcast.broadcast,
+  buffer = bytes.buffer,
   can_block = task.can_block,
   cancelled = scope.cancelled,
   channel = channel.channel,
   choose = event.choose,
   cond = cond.cond,
+  copy = bytes.copy,
   current = task.current,
   deadline = scope.deadline,
   dump = inspect.dump,

@@ -1,0 +1,159 @@
+/* asyncrt.core.bytes: moving bytes without making Lua strings of them. */
+#include "bindings.h"
+#include "error.h"
+#include "options.h"
+#include "runtime.h"
+#include "stream_internal.h"
+
+#define MOST_BYTES (1 << 30)
+#define DEFAULT_BYTES 65536
+
+static const char metatable_key; /* its address is the key in the registry */
+
+/* --- Buffers --- */
+
+art_bytes *art_to_bytes(lua_State *L, int arg) {
+  void *bytes = lua_touserdata(L, arg);
+  int equal;
+
+  if (bytes == NULL || !lua_getmetatable(L, arg)) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  equal = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return equal ? bytes : NULL;
+}
+
+static art_bytes *check_bytes(lua_State *L) {
+  return art_check_self(L, 1, "buffer");
+}
+
+/* buffer([capacity = 65536]) -> buffer
+ *
+ * Bytes that stream:read_into fills and stream:write sends, again and again
+ * without work for the collector. */
+static int new_buffer(lua_State *L) {
+  lua_Integer capacity = DEFAULT_BYTES;
+  art_bytes *bytes;
+
+  if (!lua_isnoneornil(L, 1)) capacity = art_check_integer(L, 1, 1, MOST_BYTES);
+  bytes = lua_newuserdatauv(L, sizeof(*bytes) + (size_t) capacity, 0);
+  bytes->size = 0;
+  bytes->capacity = (size_t) capacity;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+/* buffer:tostring() -> string */
+static int bytes_tostring(lua_State *L) {
+  art_bytes *bytes = check_bytes(L);
+
+  lua_pushlstring(L, bytes->data, bytes->size);
+  return 1;
+}
+
+/* #buffer -> how many bytes are in it */
+static int bytes_length(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer) check_bytes(L)->size);
+  return 1;
+}
+
+/* buffer:capacity() -> how many bytes it has room for */
+static int bytes_capacity(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer) check_bytes(L)->capacity);
+  return 1;
+}
+
+/* --- Copying. On the stack: the streams, how much is left, how much was
+ * copied. --- */
+
+enum { FROM = 1, TO, LEFT, COPIED };
+
+static int copied(lua_State *L, int results) {
+  lua_pushvalue(L, COPIED);
+  return results + 1;
+}
+
+static int have_room(lua_State *L, int results);
+
+static int have_bytes(lua_State *L, int results) {
+  art_stream **from = lua_touserdata(L, FROM), **to = lua_touserdata(L, TO);
+  size_t left = (size_t) lua_tointeger(L, LEFT), moved;
+
+  if (results > 0) return copied(L, results);
+  if (*to == NULL) return copied(L, art_stream_push_closed(L));
+  if ((*to)->shut)
+    return copied(L, art_stream_push_error(L, *to, "write", UV_EPIPE));
+  moved = art_stream_move(*from, *to, left);
+  if ((*to)->write_error != 0)
+    return copied(L,
+                  art_stream_push_error(L, *to, "write", (*to)->write_error));
+  if (moved == 0 && (*from)->ended) return copied(L, 0);
+  if (moved == 0 && (*from)->read_error != 0)
+    return copied(L,
+                  art_stream_push_error(L, *from, "read", (*from)->read_error));
+  lua_pushinteger(L, (lua_Integer) (left - moved));
+  lua_replace(L, LEFT);
+  lua_pushinteger(L, lua_tointeger(L, COPIED) + (lua_Integer) moved);
+  lua_replace(L, COPIED);
+  return art_stream_await_room(L, to, have_room);
+}
+
+static int have_room(lua_State *L, int results) {
+  art_stream **from = lua_touserdata(L, FROM);
+
+  if (results > 0) return copied(L, results);
+  if (lua_tointeger(L, LEFT) == 0) return copied(L, 0);
+  return art_stream_await_bytes(L, from, have_bytes);
+}
+
+/* copy(from, to [, {max=}]) -> bytes | nil, message, code, bytes
+ *
+ * Copies until the end of `from`, or `max` bytes, and waits for whichever of
+ * the streams is the slower one. Neither is closed, and what is the last may
+ * still be queued in `to`. A cancelled copy has moved what it has moved. */
+static int copy(lua_State *L) {
+  static const char *const names[] = {"max", NULL};
+  art_stream **to = art_stream_at(L, TO);
+  size_t most;
+
+  art_stream_at(L, FROM);
+  art_check_options(L, LEFT, names);
+  most = art_option_size(L, LEFT, "max", 0, SIZE_MAX);
+  lua_settop(L, LEFT);
+  lua_pushinteger(L, (lua_Integer) (most < INT64_MAX ? most : INT64_MAX));
+  lua_replace(L, LEFT);
+  lua_pushinteger(L, 0);
+  return art_stream_await_room(L, to, have_room);
+}
+
+static const luaL_Reg functions[] = {
+    {"buffer", new_buffer},
+    {"copy", copy},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"tostring", bytes_tostring},
+    {"capacity", bytes_capacity},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__len", bytes_length},
+    {"__tostring", bytes_tostring},
+    {NULL, NULL},
+};
+
+int art_open_bytes(lua_State *L) {
+  art_open_stream(L);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  luaL_setfuncs(L, metamethods, 1);
+  art_set_methods(L, methods);
+  lua_pushliteral(L, "buffer");
+  lua_setfield(L, -2, "__name");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  luaL_newlib(L, functions);
+  return 1;
+}
