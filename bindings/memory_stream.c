@@ -68,18 +68,24 @@ static void drop_first(memory_stream *self) {
   free(first);
 }
 
-/* Tells the side that something has arrived, or will. */
-static void announce(memory_stream *self) {
+/* Tells the side of its first packet once that is due: not at once, for a recv
+ * that found nothing due is about to say so. */
+static void announce_later(memory_stream *self) {
   asyncrt *rt = self->stream.rt;
 
-  if (self->first == NULL) return;
-  if (self->first->due <= asyncrt_now(rt)) {
+  if (self->first == NULL || self->arrival.timer.heap_index != 0 ||
+      art_timers_reserve(&rt->timers, 1) != 0)
+    return;
+  self->arrival.timer.at = self->first->due;
+  art_timer_arm(&rt->timers, &self->arrival.timer);
+}
+
+/* Tells the side that something has arrived, or will. */
+static void announce(memory_stream *self) {
+  if (self->first != NULL && self->first->due <= asyncrt_now(self->stream.rt))
     art_stream_ready(&self->stream, ART_READABLE);
-  } else if (self->arrival.timer.heap_index == 0 &&
-             art_timers_reserve(&rt->timers, 1) == 0) {
-    self->arrival.timer.at = self->first->due;
-    art_timer_arm(&rt->timers, &self->arrival.timer);
-  }
+  else
+    announce_later(self);
 }
 
 static void on_arrival(art_callback_timer *timer) {
@@ -156,7 +162,7 @@ static ssize_t memory_recv(art_stream *stream, char *data, size_t size) {
   }
   if (taken == 0) {
     if (self->first != NULL && self->first->due <= now) return 0; /* the end */
-    announce(self);
+    announce_later(self);
     return UV_EAGAIN;
   }
   self->size -= taken;
