@@ -675,6 +675,123 @@ function Stream:test_random_cancellation_loses_no_byte()
   writer:join()
 end
 
+function Stream:test_a_buffer_is_filled_and_written()
+  local buffer = rt.buffer(4)
+  self.a:write("abcdef")
+  settle()
+
+  self.a:shutdown()
+
+  lu.assertEquals(buffer:capacity(), 4)
+  lu.assertEquals(#buffer, 0)
+  local got = ""
+  while true do
+    local size = self.b:read_into(buffer)
+    if not size then break end
+    lu.assertTrue(size >= 1 and size <= 4)
+    lu.assertEquals(#buffer, size)
+    lu.assertEquals(self.b:write(buffer), true)
+    got = got .. buffer:tostring()
+  end
+  self.b:close()
+
+  lu.assertEquals(got, "abcdef")
+  lu.assertEquals(self.a:read_all(), "abcdef")
+end
+
+function Stream:test_a_buffer_takes_what_a_framed_read_left()
+  local buffer = rt.buffer()
+  self.a:write("line\nrest")
+
+  lu.assertEquals(self.b:read_line(), "line")
+  lu.assertEquals(self.b:read_into(buffer), 4)
+  lu.assertEquals(tostring(buffer), "rest")
+end
+
+function Stream:test_a_buffer_that_waits_is_written_as_it_was()
+  local buffer = rt.buffer(4)
+  self.b:write("old!")
+  self.a:read_into(buffer)
+  self.a:write(BIG)
+  local writer = rt.spawn(function() return self.a:write(buffer) end)
+  yield()
+  self.b:write("new!")
+  self.a:read_into(buffer)
+
+  self.b:read_exact(#BIG)
+
+  lu.assertEquals(writer:await(), true)
+  lu.assertEquals(self.b:read_exact(4), "old!")
+end
+
+function Stream:test_a_copy_ends_with_its_source()
+  local c, d = testing.stream_pair()
+  local writer = rt.spawn(function()
+    self.a:write("head\n")
+    self.a:write(BIG)
+    self.a:close()
+  end)
+  local reader = rt.spawn(function() return d:read_all() end)
+  lu.assertEquals(self.b:read_line(), "head")
+
+  lu.assertEquals(rt.copy(self.b, c), #BIG)
+  c:close()
+
+  lu.assertTrue(reader:await() == BIG)
+  writer:join()
+end
+
+function Stream:test_a_copy_into_a_slow_stream()
+  local c, d = testing.stream_pair()
+  c:write(BIG)
+  c:close()
+  local reader = rt.spawn(function() return self.b:read_all() end)
+
+  lu.assertEquals(rt.copy(d, self.a), #BIG)
+  self.a:close()
+
+  lu.assertTrue(reader:await() == BIG)
+end
+
+function Stream:test_a_copy_has_a_limit()
+  local c, d = testing.stream_pair()
+  self.a:write("abcdef")
+  settle()
+
+  lu.assertEquals(rt.copy(self.b, c, { max = 2 }), 2)
+  lu.assertEquals(rt.copy(self.b, c, { max = 3 }), 3)
+  lu.assertEquals(rt.copy(self.b, c, { max = 0 }), 0)
+
+  lu.assertEquals(d:read_exact(5), "abcde")
+  lu.assertEquals(self.b:read(), "f")
+end
+
+function Stream:test_a_failing_copy_says_how_far_it_came()
+  local c, d = testing.stream_pair()
+  self.a:write("abc")
+  settle()
+  local copier = rt.spawn(rt.copy, self.b, c)
+  settle()
+  self.b:close()
+  lu.assertEquals({ copier:join() }, { true, nil, "closed", "ECLOSED", 3 })
+
+  d:close()
+  self.a:close()
+  lu.assertErrorMsgContains("unknown option", rt.copy, self.a, c, { most = 1 })
+  lu.assertErrorMsgContains("stream expected", rt.copy, self.a, {})
+  lu.assertEquals({ rt.copy(self.a, c) }, { nil, "closed", "ECLOSED", 0 })
+end
+
+function Stream:test_a_copy_into_a_gone_stream_fails()
+  local c, d = testing.stream_pair()
+  d:close()
+  self.a:write("abc")
+  settle()
+
+  lu.assertEquals({ rt.copy(self.b, c) },
+    { nil, "write memory: broken pipe", "EPIPE", 0 })
+end
+
 function Stream:test_wrong_arguments_raise()
   local a = self.a
   -- The error names the caller's line, the method and the argument.
