@@ -25,8 +25,8 @@ class EventConnection(TestCase):
             for _ in range(100):
                 Client(server.address).reset()
             with Client(server.address) as client:
-                client.expect(f"hello 127.0.0.1:{client.socket.getsockname()[1]}"
-                              ", you are number 104")
+                port = client.socket.getsockname()[1]
+                client.expect(f"hello 127.0.0.1:{port}, you are number 104")
             server.stop()
             self.assertEqual(server.stderr(), "")
 
