@@ -6,7 +6,7 @@ local concurrent = {}
 local function check_functions(name, ...)
   for i = 1, select("#", ...) do
     local f = select(i, ...)
-    if type(f) ~= "function" and not (getmetatable(f) or {}).__call then
+    if type(f) ~= "function" and not (debug.getmetatable(f) or {}).__call then
       error(("bad argument #%d to '%s' (function expected, got %s)")
         :format(i, name, type(f)), 3)
     end

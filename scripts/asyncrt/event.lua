@@ -147,7 +147,7 @@ function composites.sync_timeout(seconds, e)
 end
 
 local function check_function(f, name)
-  if type(f) ~= "function" and not (getmetatable(f) or {}).__call then
+  if type(f) ~= "function" and not (debug.getmetatable(f) or {}).__call then
     error(("bad argument #1 to '%s' (function expected, got %s)")
       :format(name, type(f)), 3)
   end
