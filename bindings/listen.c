@@ -68,7 +68,7 @@ static int starve(socket_listener *self, const char *reason) {
   return UV_EAGAIN;
 }
 
-static void sate(socket_listener *self) {
+static void relieve(socket_listener *self) {
   art_starved_remove(&self->starved);
   art_timer_disarm(&self->listener.rt->timers, &self->retry.timer);
 }
@@ -82,14 +82,14 @@ static void on_free(art_starved *starved) {
   socket_listener *self = art_container_of(starved, socket_listener, starved);
 
   if (is_full(self)) return;
-  sate(self);
+  relieve(self);
   art_listener_ready(&self->listener);
 }
 
 static void on_retry(art_callback_timer *timer) {
   socket_listener *self = art_container_of(timer, socket_listener, retry);
 
-  sate(self);
+  relieve(self);
   art_listener_ready(&self->listener);
 }
 
@@ -168,7 +168,7 @@ static void remove_path(socket_listener *self) {
 static void socket_close(art_listener *listener) {
   socket_listener *self = self_of(listener);
 
-  sate(self);
+  relieve(self);
   if (listener->watcher.watched)
     art_poll_remove(listener->rt, &listener->watcher);
   remove_path(self);

@@ -73,12 +73,12 @@ static const char *blocking_refusal(lua_State *L) {
   art_frame *frame = art_frame_of(L);
 
   if (frame->task == NULL)
-    return frame->u.rt->current == NULL
-               ? REFUSAL "not inside a task"
-               : REFUSAL "coroutine resumed by foreign code";
+    return frame->u.rt->current == NULL ? REFUSAL "not inside a task"
+                                        : REFUSAL
+               "coroutine resumed by foreign code";
   if (frame->unyieldable)
     return REFUSAL "inside a coroutine resumed from a "
-           "non-yieldable C call";
+                   "non-yieldable C call";
   if (!lua_isyieldable(L))
     return REFUSAL "attempt to yield across a C-call boundary";
   return NULL;

@@ -14,8 +14,8 @@
 
 #include "asyncrt.h"
 
-#define ART_TICK_STEPS 61    /* task steps between two polls */
-#define ART_STEP_OPS 128     /* ops that need not wait in one step */
+#define ART_TICK_STEPS 61 /* task steps between two polls */
+#define ART_STEP_OPS 128  /* ops that need not wait in one step */
 #define ART_POOLED_THREADS 256
 #define ART_TICK_NS 2000000u /* a tick that took longer ends early */
 #define ART_BUFFER 65536     /* bytes of the buffer that all reads share */
@@ -41,9 +41,9 @@ typedef struct art_known_site {
 #define ART_KNOWN_SITES 64
 
 struct asyncrt {
-  lua_State *L;    /* the main state; owned */
+  lua_State *L;            /* the main state; owned */
   art_allocator allocator; /* of the Lua state */
-  uv_loop_t *loop; /* borrowed; outlives the runtime */
+  uv_loop_t *loop;         /* borrowed; outlives the runtime */
   asyncrt_options options;
   const art_clock *clock; /* borrowed; static */
   uint64_t virtual_now;
@@ -56,15 +56,15 @@ struct asyncrt {
   uint32_t drawn_count, drawn_capacity;
   uint64_t trace_hash;
   art_latch *last_latch; /* of those being set, or NULL */
-  bool parking; /* the thread that yields waits for an op */
-  bool ending;  /* main has ended; handles are being closed */
+  bool parking;          /* the thread that yields waits for an op */
+  bool ending;           /* main has ended; handles are being closed */
 
   art_timers timers;
-  uint32_t external; /* armed external ops, and holds */
+  uint32_t external;   /* armed external ops, and holds */
   uint32_t unprompted; /* of these, ops that may never be completed */
-  uint32_t tasks;    /* that have not ended */
+  uint32_t tasks;      /* that have not ended */
   uint32_t next_id;
-  art_task *main;    /* while it runs */
+  art_task *main; /* while it runs */
   int exit_status;
   int requested_status; /* of rt.exit, or -1 */
   unsigned deadlocks;
@@ -102,7 +102,7 @@ struct asyncrt {
 
   uint64_t ticks;
   art_watch watch;
-  art_notes notes; /* for rt.instrument */
+  art_notes notes;                           /* for rt.instrument */
   void (*restore_signal)(int signal_number); /* or NULL */
 };
 

@@ -305,7 +305,8 @@ static int settle(lua_State *L, int ignored) {
   art_group *group;
 
   (void) ignored;
-  if (task->scope != &task->base && !art_scope_unwound(L, task, &task->base, true))
+  if (task->scope != &task->base &&
+      !art_scope_unwound(L, task, &task->base, true))
     return art_scope_wait(L, task, settle);
   group = task->implicit;
   if (group != NULL) {
@@ -455,8 +456,7 @@ void art_task_step(lua_State *L, art_task *task) {
   lua_State *thread;
   int arguments = 0, status, results;
 
-  if (rt->notes.wanted != 0)
-    art_notes_tell(L, rt, ART_NOTE_BEFORE_STEP, task);
+  if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_BEFORE_STEP, task);
   rt->current = task;
   art_watch_enter(&rt->watch);
   if (rt->options.trace_hash) art_replay_step(rt, task);

@@ -44,11 +44,11 @@ typedef struct asyncrt_wait asyncrt_wait;
 
 /* How a runtime behaves. All zero is the default. */
 typedef struct asyncrt_options {
-  bool virtual_time;   /* the clock starts at 0 and jumps to the next deadline */
-  bool random_order;   /* ready tasks run in an order drawn from the seed */
-  bool trace_hash;     /* hash every step: see asyncrt_trace_hash */
-  uint64_t seed;       /* of every random choice; 0 takes one from the system */
-  unsigned watch_ms;   /* report a step longer than this; 0 does not watch */
+  bool virtual_time; /* the clock starts at 0 and jumps to the next deadline */
+  bool random_order; /* ready tasks run in an order drawn from the seed */
+  bool trace_hash;   /* hash every step: see asyncrt_trace_hash */
+  uint64_t seed;     /* of every random choice; 0 takes one from the system */
+  unsigned watch_ms; /* report a step longer than this; 0 does not watch */
   unsigned preempt_ms; /* end a step longer than this; 0 never does */
 } asyncrt_options;
 
@@ -173,8 +173,8 @@ struct asyncrt_op {
   asyncrt_wait *wait;          /* borrowed; the task that waits */
   const asyncrt_op_type *type; /* borrowed; static */
   void *object;                /* borrowed; what is waited for */
-  int slot;                    /* stack index of a value in the waiting thread */
-  uint32_t status;             /* for the type: what the completer found */
+  int slot;        /* stack index of a value in the waiting thread */
+  uint32_t status; /* for the type: what the completer found */
   union {
     asyncrt_timer timer;
     size_t size;

@@ -75,9 +75,13 @@ local function finish_keyed(self, number, ...)
   return self.keys[number], run_wraps(self.wraps[number], ...)
 end
 
-local function perform(self) return core.perform(self.bases, self.nacks, self) end
+local function perform(self)
+  return core.perform(self.bases, self.nacks, self)
+end
 
-local function attempt(self) return core.attempt(self.bases, self.nacks, self) end
+local function attempt(self)
+  return core.attempt(self.bases, self.nacks, self)
+end
 
 local function call(f, ...) return f(...) end
 

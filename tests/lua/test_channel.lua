@@ -222,11 +222,11 @@ function TestOrder:test_one_that_gives_up_loses_its_place()
       lu.assertEquals(third:await(), "b", name)
 
       if capacity == 1 then ch:send(0) end
-      first = rt.spawn(function() ch:send(1) end)
+      rt.spawn(function() ch:send(1) end)
       rt.yield()
       give_up = way(function() ch:send("NEVER") end, ch:send_evt("NEVER"))
       rt.yield()
-      third = rt.spawn(function() ch:send(3) end)
+      rt.spawn(function() ch:send(3) end)
       rt.yield()
       give_up()
       if capacity == 1 then lu.assertEquals(ch:recv(), 0) end
@@ -375,7 +375,10 @@ end
 function TestClose:test_iter_is_left_by_break_and_taken_up_again()
   local ch = rt.channel(3)
   for i = 1, 3 do ch:send(i) end
-  for _ in ch:iter() do break end
+  for value in ch:iter() do -- luacheck: ignore 512
+    lu.assertEquals(value, 1)
+    break
+  end
   lu.assertEquals(ch:recv(), 2)
 end
 

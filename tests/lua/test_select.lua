@@ -76,7 +76,7 @@ function TestArms:test_the_table_may_change_while_it_waits()
   rt.yield()
   for key in pairs(arms) do arms[key] = nil end
   for i = 1, 100 do arms[i] = rt.always() end
-  a, arms = nil, nil
+  a, arms = nil, nil -- luacheck: ignore 311
   collectgarbage()
   rt.sleep(1)
   b:send("v")

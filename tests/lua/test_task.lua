@@ -99,7 +99,7 @@ function TestSpawn:test_arguments_can_be_collected_once_the_body_drops_them()
   local alive
   local task = rt.spawn(function(value)
     weak.value = value
-    value = nil
+    value = nil -- luacheck: ignore 311
     rt.yield()
     collectgarbage()
     collectgarbage()

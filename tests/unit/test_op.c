@@ -61,13 +61,11 @@ static void cell_describe(const asyncrt_op *op, char *text, size_t size) {
   snprintf(text, size, "cell %d", (int) ((cell *) op->object - cells));
 }
 
-static const asyncrt_op_type cell_op = {"cell",      cell_attempt,
-                                        cell_arm,    cell_disarm,
-                                        cell_finish, cell_describe, 0};
-static const asyncrt_op_type last_op = {"last",      cell_attempt,
-                                        cell_arm,    cell_disarm,
-                                        cell_finish, cell_describe,
-                                        ASYNCRT_OP_LAST};
+static const asyncrt_op_type cell_op = {
+    "cell", cell_attempt, cell_arm, cell_disarm, cell_finish, cell_describe, 0};
+static const asyncrt_op_type last_op = {
+    "last",      cell_attempt,  cell_arm,       cell_disarm,
+    cell_finish, cell_describe, ASYNCRT_OP_LAST};
 
 /* take(i): waits for cell i. */
 static int take(lua_State *L) {
@@ -164,10 +162,16 @@ static int is_cancelled(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"take", take},       {"insist", insist}, {"take_any", take_any},
-    {"fill", fill},       {"spawn", spawn},   {"cancel", cancel},
-    {"pass", pass},       {"spurious", spurious},
-    {"is_cancelled", is_cancelled}, {"pcall_all", art_pcall_all},
+    {"take", take},
+    {"insist", insist},
+    {"take_any", take_any},
+    {"fill", fill},
+    {"spawn", spawn},
+    {"cancel", cancel},
+    {"pass", pass},
+    {"spurious", spurious},
+    {"is_cancelled", is_cancelled},
+    {"pcall_all", art_pcall_all},
     {NULL, NULL},
 };
 
@@ -296,11 +300,12 @@ static void test_the_last_ones_are_taken_last(void) {
 }
 
 static void test_the_choice_is_uniform(void) {
-  run(3, "local counts = {0, 0, 0} for _ = 1, 3000 do"
-         "  fill(0, 1) fill(1, 1) fill(2, 1)"
-         "  local _, i = take_any(0, 1, 2, 3) counts[i + 1] = counts[i + 1] + 1"
-         "  for c = 0, 2 do if c ~= i then take(c) end end "
-         "end for _, n in ipairs(counts) do assert(n > 880 and n < 1120, n) end");
+  run(3,
+      "local counts = {0, 0, 0} for _ = 1, 3000 do"
+      "  fill(0, 1) fill(1, 1) fill(2, 1)"
+      "  local _, i = take_any(0, 1, 2, 3) counts[i + 1] = counts[i + 1] + 1"
+      "  for c = 0, 2 do if c ~= i then take(c) end end "
+      "end for _, n in ipairs(counts) do assert(n > 880 and n < 1120, n) end");
 }
 
 /* Every order of up to three of {fill 0, fill 1, cancel} on one wait for two
@@ -325,7 +330,8 @@ static void test_every_interleaving(void) {
       "  while not ended do pass() end\n"
       "  pass()\n"
       "  if first == 3 then assert(ok == false and is_cancelled(value), code)\n"
-      "  else assert(ok and value == 9 + first and arm == first - 1, code) end\n"
+      "  else assert(ok and value == 9 + first and arm == first - 1, code) "
+      "end\n"
       "  for i = 0, 1 do fill(i, 0) take(i) end\n"
       "end");
 }

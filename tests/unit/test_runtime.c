@@ -112,8 +112,7 @@ static int host_wait(lua_State *L) {
 
 static void on_timer(uv_timer_t *timer) {
   (void) timer;
-  while (waiting.first != NULL)
-    asyncrt_op_complete(waiting.first);
+  while (waiting.first != NULL) asyncrt_op_complete(waiting.first);
 }
 
 static void test_op(void) {

@@ -37,8 +37,8 @@ static void test_random_trees(void) {
     for (i = 0; i < count; i++) {
       art_scope *parent = i == 0 ? NULL : &scopes[draw((unsigned) i)];
 
-      art_scope_open(&scopes[i], parent, i == 0 ? ART_SCOPE_CHILDREN
-                                                : kinds[draw(4)], NULL);
+      art_scope_open(&scopes[i], parent,
+                     i == 0 ? ART_SCOPE_CHILDREN : kinds[draw(4)], NULL);
       CHECK(scopes[i].effective == is_effective(&scopes[i]));
       if (draw(20) == 0) art_scope_cancel(&scopes[i], "early");
     }
