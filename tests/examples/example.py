@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 100  # seconds for one test
+LIMIT = 150  # seconds for one test
 
 asyncrt = None  # path of the executable; set by run.py
 sanitized = False  # it is instrumented: slower, and no measure of memory

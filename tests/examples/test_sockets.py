@@ -227,7 +227,8 @@ class Start(TestCase):
                     ["sh", "-c", f'exec "$@" {redirections}', "sh",
                      *example.command("echo.lua", "unix:" + path)])
                 try:
-                    eventually(lambda: os.path.exists(path))
+                    eventually(lambda: os.path.exists(path)
+                               or process.poll() is not None)
                     answer = subprocess.run(
                         ["socat", "-t", "60", "-", f"UNIX-CONNECT:{path}"],
                         input=b"only this", check=True,
