@@ -4,19 +4,8 @@
 --- Types of `require("asyncrt")`, for editors. The reference is in
 --- docs/reference. [wait] marks what is a cancellation point.
 
---- What select, sync and choose accept. A number is a time limit in seconds,
---- as an arm of a select or for sync.
----@alias asyncrt.Waitable
----| asyncrt.Event
----| asyncrt.Latch
----| asyncrt.Channel
----| asyncrt.Task
----| asyncrt.Listener
----| asyncrt.Semaphore
----| asyncrt.Mutex
----| asyncrt.Signal
----| asyncrt.Subscription
----| asyncrt.Ticker
+--- A number is a time limit in seconds.
+---@alias asyncrt.Waitable asyncrt.Event|number
 
 ---@alias asyncrt.OnError
 ---| '"fail"' # cancels the group, which raises the error; the default
@@ -35,7 +24,7 @@ local Event = {}
 function Event:wrap(f) end
 
 --- A fact that becomes true once; itself an event.
----@class asyncrt.Latch
+---@class asyncrt.Latch: asyncrt.Event
 local Latch = {}
 
 --- Sets it, with values, and wakes all who wait. Never waits.
@@ -51,7 +40,7 @@ function Latch:wait() end
 function Latch:is_set() end
 
 --- Carries values between tasks, first in, first out; itself an event: recv.
----@class asyncrt.Channel
+---@class asyncrt.Channel: asyncrt.Event
 ---@operator len: integer
 local Channel = {}
 
@@ -88,7 +77,7 @@ function Channel:send_evt(value) end
 function Channel:recv_evt() end
 
 --- A function that runs beside the others; itself an event: join.
----@class asyncrt.Task
+---@class asyncrt.Task: asyncrt.Event
 local Task = {}
 
 --- [wait] Waits for the end of the task.
@@ -165,7 +154,7 @@ function Permit:release() end
 function Permit:close() end
 
 --- Permits; itself an event: acquire.
----@class asyncrt.Semaphore
+---@class asyncrt.Semaphore: asyncrt.Event
 local Semaphore = {}
 
 --- [wait] Waits for a permit: `local p <close> = semaphore:acquire()`.
@@ -192,7 +181,7 @@ function Semaphore:available() end
 ---@class asyncrt.Limit: asyncrt.Semaphore
 
 --- One permit, released by the task that acquired it; itself an event: acquire.
----@class asyncrt.Mutex
+---@class asyncrt.Mutex: asyncrt.Event
 local Mutex = {}
 
 --- [wait] Raises where the calling task holds it.
@@ -290,7 +279,7 @@ function Broadcast:is_closed() end
 function Broadcast:count() end
 
 --- What a subscriber receives from; itself an event: recv.
----@class asyncrt.Subscription
+---@class asyncrt.Subscription: asyncrt.Event
 ---@operator len: integer
 local Subscription = {}
 
@@ -353,7 +342,7 @@ function Buffer:capacity() end
 ---@field bytes integer of Lua memory
 
 --- A subscription to a signal; itself an event: wait.
----@class asyncrt.Signal
+---@class asyncrt.Signal: asyncrt.Event
 local Signal = {}
 
 --- [wait] Waits for the signal.
@@ -373,7 +362,7 @@ function Signal:iter() end
 function Signal:close() end
 
 --- Ticks at a fixed pace; itself an event: wait.
----@class asyncrt.Ticker
+---@class asyncrt.Ticker: asyncrt.Event
 local Ticker = {}
 
 --- [wait] Waits for a tick.
@@ -436,7 +425,7 @@ function rt.cancelled() end
 function rt.channel(capacity, name) end
 
 --- An event that is ready when one of the events is.
----@param ... asyncrt.Waitable|number|nil
+---@param ... asyncrt.Waitable?
 ---@return asyncrt.Event
 function rt.choose(...) end
 
@@ -486,7 +475,7 @@ function rt.get(key) end
 function rt.group(options) end
 
 --- An event made anew by `f` at each sync.
----@param f fun(): asyncrt.Waitable
+---@param f fun(): asyncrt.Event
 ---@return asyncrt.Event
 function rt.guard(f) end
 
@@ -518,7 +507,7 @@ function rt.now() end
 function rt.pcall_all(f, ...) end
 
 --- As select, but returns nil where nothing is ready. Never waits.
----@param arms table<any, asyncrt.Waitable|number|false>
+---@param arms table<any, asyncrt.Waitable|false>
 ---@return any key
 ---@return any ... what the event yields
 function rt.poll(arms) end
@@ -531,7 +520,7 @@ function rt.poll(arms) end
 function rt.race(...) end
 
 --- [wait] Waits for the first event of `arms`; the others have no effect.
----@param arms table<any, asyncrt.Waitable|number|false>
+---@param arms table<any, asyncrt.Waitable|false>
 ---@return any key
 ---@return any ... what the event yields
 function rt.select(arms) end
@@ -583,13 +572,13 @@ rt.stderr = nil
 function rt.suppressed(err, group) end
 
 --- [wait] Waits for an event.
----@param event asyncrt.Waitable|number
+---@param event asyncrt.Waitable
 ---@return any ... what it yields
 function rt.sync(event) end
 
 --- [wait] As sync, for at most `seconds`; zero or less: one attempt.
 ---@param seconds number
----@param event asyncrt.Waitable|number
+---@param event asyncrt.Waitable
 ---@return any ... what it yields, or nil, "timeout"
 function rt.sync_timeout(seconds, event) end
 
@@ -622,7 +611,7 @@ function rt.watch(value) end
 function rt.with(key, value, f, ...) end
 
 --- As guard; `nack` becomes set if the event that `f` returns is not chosen.
----@param f fun(nack: asyncrt.Latch): asyncrt.Waitable
+---@param f fun(nack: asyncrt.Latch): asyncrt.Event
 ---@return asyncrt.Event
 function rt.with_nack(f) end
 

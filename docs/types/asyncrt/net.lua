@@ -2,7 +2,7 @@
 -- luacheck: ignore 212 241
 
 --- Accepts connections; itself an event: accept.
----@class asyncrt.Listener
+---@class asyncrt.Listener: asyncrt.Event
 local Listener = {}
 
 --- [wait] Waits for a connection.
