@@ -9,6 +9,7 @@
 #include "timer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -155,6 +156,8 @@ void art_poll_wait(asyncrt *rt, uint64_t timeout) {
     loop_ms = uv_backend_timeout(rt->loop);
     if (loop_ms >= 0 && (ms < 0 || loop_ms < ms)) ms = loop_ms;
   }
+  /* What was printed is seen while the program waits, on a pipe too. */
+  if (ms != 0) fflush(stdout);
   count = epoll_wait(rt->poll_fd, events, BATCH, ms);
   if (count > 0) dispatch(rt, events, count);
   run_loop(rt);
