@@ -23,7 +23,6 @@ enum {
   IN_LENGTH_BODY,
   IN_EOF_BODY,
   IN_CHUNK_SIZE,
-  IN_CHUNK_SPACE, /* between the size and a `;` */
   IN_CHUNK_EXTENSION,
   IN_CHUNK_LINE_END, /* its LF is missing */
   IN_CHUNK,
@@ -513,19 +512,8 @@ static art_http_error take_size_digit(art_http_parser *parser, char byte) {
     parser->state = IN_CHUNK_LINE_END;
   else if (byte == ';')
     parser->state = IN_CHUNK_EXTENSION;
-  else if (byte == ' ' || byte == '\t')
-    parser->state = IN_CHUNK_SPACE;
   else
     return byte == '\n' ? ART_HTTP_BAD_LINE_END : ART_HTTP_BAD_CHUNK;
-  return ART_HTTP_OK;
-}
-
-/* White space behind the size belongs to an extension, or is an error. */
-static art_http_error take_space(art_http_parser *parser, char byte) {
-  if (byte == ';')
-    parser->state = IN_CHUNK_EXTENSION;
-  else if (byte != ' ' && byte != '\t')
-    return ART_HTTP_BAD_CHUNK;
   return ART_HTTP_OK;
 }
 
@@ -565,12 +553,10 @@ static art_http_error end_chunk(art_http_parser *parser, char byte) {
 static art_http_error take_framing_byte(art_http_parser *parser, char byte) {
   uint8_t state = parser->state;
 
-  if ((state == IN_CHUNK_SPACE || state == IN_CHUNK_EXTENSION) &&
-      parser->extension_budget-- == 0)
+  if (state == IN_CHUNK_EXTENSION && parser->extension_budget-- == 0)
     return ART_HTTP_LONG_CHUNK_LINE;
   switch (state) {
     case IN_CHUNK_SIZE: return take_size_digit(parser, byte);
-    case IN_CHUNK_SPACE: return take_space(parser, byte);
     case IN_CHUNK_EXTENSION: return take_extension(parser, byte);
     case IN_CHUNK_LINE_END: return begin_chunk(parser, byte);
     default: return end_chunk(parser, byte);
