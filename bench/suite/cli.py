@@ -32,6 +32,12 @@ def parse(description):
     parser.add_argument("--only", type=names, metavar="PEER,…")
     parser.add_argument("--work", type=names, metavar="WORKLOAD,…")
     parser.add_argument("--rounds", type=int, metavar="N")
+    parser.add_argument(
+        "--retries",
+        type=int,
+        metavar="N",
+        help="rounds to add where some were dropped; default: as --rounds",
+    )
     parser.add_argument("--seconds", type=float, help="of a round of io")
     parser.add_argument(
         "--patience",
@@ -78,6 +84,7 @@ def list_all(found):
 def measure(arguments, found):
     quick = arguments.what != "full"
     rounds = arguments.rounds or (3 if quick else 9)
+    retries = rounds if arguments.retries is None else arguments.retries
     seconds = arguments.seconds or (0.5 if quick else 1.0)
     works, noise = chosen(arguments), machine.Noise()
     into = results.Results(RESULTS)
@@ -86,11 +93,11 @@ def measure(arguments, found):
     }
     timed = [name for name in works if name in echo.WORKS]
     if timed:
-        echo.measure(found, timed, rounds, seconds, into, say)
+        echo.measure(found, timed, rounds, retries, seconds, into, say)
     if IDLE in works:
         echo.measure_idle(found, 1 if quick else 3, into, say)
     inside = [name for name in works if name in tasks.WORKS]
-    tasks.measure(found, inside, rounds, into, say, quick)
+    tasks.measure(found, inside, rounds, retries, into, say, quick)
     into.facts |= {
         "date": datetime.date.today().isoformat(),
         "kernel": "Linux " + peers.number(os.uname().release),
@@ -109,6 +116,7 @@ def main(description):
     if arguments.asyncrt:
         peers.asyncrt_path = peers.Path(arguments.asyncrt).resolve()
     machine.patience.left = arguments.patience
+    machine.end_on_signals()
     machine.allow_files()
     if arguments.what == "report":
         report.write(results.Results(RESULTS), DOCUMENTS, say)

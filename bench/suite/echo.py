@@ -116,7 +116,7 @@ def start(all_peers, say):
     return servers
 
 
-def measure(found, works, rounds, seconds, into, say):
+def measure(found, works, rounds, retries, seconds, into, say):
     """The echo workloads: all servers are up, and one is under load."""
     servers = {s.peer.name: s for s in start(found, say)}
     runners = [peer for peer in found if peer.name in servers]
@@ -137,7 +137,9 @@ def measure(found, works, rounds, seconds, into, say):
                 )
                 return values
 
-            results.interleave(into, name, runners, rounds, once, say)
+            results.interleave(
+                into, name, runners, rounds, retries, once, say
+            )
     finally:
         for server in servers.values():
             server.stop()
@@ -161,7 +163,7 @@ def measure_idle(found, rounds, into, say, connections=10000):
         return values
 
     runners = [peer for peer in found if peer.echo]
-    results.interleave(into, name, runners, rounds, once, say)
+    results.interleave(into, name, runners, rounds, 0, once, say)
 
 
 CHECKS = [

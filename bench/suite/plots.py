@@ -77,11 +77,13 @@ def curves(name, title, x_label, y_label, series, names):
 
 
 def median(results, work, peer, metric):
-    figure = results.figure(work, peer, metric)
+    """Of all rounds for CPU times, else of those that were kept."""
+    pick = results.figure_of_all if metric == "cpu_ns" else results.figure
+    figure = pick(work, peer, metric)
     return figure.median if figure else None
 
 
-def throughput(results, names):
+def to_epoll(results, names, name, title, metric, every):
     works = {
         "echo-128x64": "128 B × 64", "echo-4kx64": "4 KB × 64",
         "echo-64kx64": "64 KB × 64", "echo-128x1000": "128 B × 1,000",
@@ -89,12 +91,25 @@ def throughput(results, names):
     }  # fmt: skip
     series = {}
     for peer in COLOURS:
-        ratios = [results.ratio(w, peer, "epoll", "per_second") for w in works]
+        ratios = [results.ratio(w, peer, "epoll", metric, every) for w in works]
         if any(ratios):
             series[peer] = [ratio and ratio.median for ratio in ratios]
     return series and bars(
-        "throughput", "Echoes a second, to raw epoll in the same round",
-        "times raw epoll", works.values(), series, names,
+        name, title, "times raw epoll", works.values(), series, names
+    )
+
+
+def throughput(results, names):
+    return to_epoll(
+        results, names, "throughput",
+        "Echoes a second, to raw epoll in the same round", "per_second", False,
+    )  # fmt: skip
+
+
+def echo_cpu(results, names):
+    return to_epoll(
+        results, names, "echo-cpu",
+        "CPU of an echo, to raw epoll in the same round", "server_us", True,
     )  # fmt: skip
 
 
@@ -182,7 +197,7 @@ def scheduler(results, names):
     )  # fmt: skip
 
 
-PLOTS = [throughput, latency, connections, memory, scheduler, number_of_tasks,
+PLOTS = [throughput, echo_cpu, latency, connections, memory, scheduler, number_of_tasks,
          arms]  # fmt: skip
 
 

@@ -68,12 +68,14 @@ class Results:
         """The same of all rounds, kept or dropped: for CPU times."""
         return Figure.of(r.get(metric) for r in self.of(work, peer))
 
-    def ratio(self, work, peer, reference, metric):
-        """peer to reference, round by round, where both were kept."""
-        base = {r["round"]: r.get(metric) for r in self.kept(work, reference)}
+    def ratio(self, work, peer, reference, metric, every=False):
+        """peer to reference, round by round, where both were kept; with
+        `every` of all rounds, for CPU times."""
+        pick = self.of if every else self.kept
+        base = {r["round"]: r.get(metric) for r in pick(work, reference)}
         return Figure.of(
             r[metric] / base[r["round"]]
-            for r in self.kept(work, peer)
+            for r in pick(work, peer)
             if metric in r and base.get(r["round"])
         )
 
@@ -83,14 +85,14 @@ class Results:
         return sum(not r["kept"] for r in real), len(real)
 
 
-def interleave(results, work, peers, rounds, measure, say):
+def interleave(results, work, peers, rounds, retries, measure, say):
     """Measures one workload, `rounds` times each peer after the other.
 
-    Up to as many rounds are added for peers of which one was dropped, always
+    Up to `retries` rounds are added for peers of which one was dropped, always
     with the first peer, the reference."""
     results.forget(work, {peer.name for peer in peers})
     failed = set()
-    for index in range(2 * rounds):
+    for index in range(rounds + retries):
         short = [
             peer
             for peer in peers

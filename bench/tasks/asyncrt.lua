@@ -7,8 +7,8 @@ assert(loadfile(folder .. "workloads.lua"))({
   first = rt.select,
   group = rt.group,
   now = rt.now,
-  sleep = function(seconds) rt.sleep(math.max(seconds, 0)) end,
-  sleep_until = function(instant) rt.sync(rt.at(instant)) end,
+  sleep = rt.sleep,
+  sleep_until = function(instant) return rt.sync(rt.at(instant)) end,
   timeout = rt.timeout,
   yield = rt.yield,
 })

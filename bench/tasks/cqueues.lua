@@ -73,7 +73,7 @@ loop:wrap(assert(loadfile(folder .. "workloads.lua")), {
   first = first,
   group = group,
   now = cqueues.monotime,
-  sleep = function(seconds) cqueues.sleep(math.max(seconds, 0)) end,
+  sleep = cqueues.sleep,
   yield = function() cqueues.sleep(0) end,
 })
 assert(loop:loop())

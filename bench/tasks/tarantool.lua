@@ -41,7 +41,7 @@ assert(loadfile(folder .. "workloads.lua"))({
   end,
   group = group,
   now = clock.monotonic,
-  sleep = function(seconds) fiber.sleep(math.max(seconds, 0)) end,
+  sleep = fiber.sleep,
   yield = fiber.yield,
 })
 os.exit(0)

@@ -223,7 +223,7 @@ end
 
 -- N tasks sleep at once. The first is due K seconds after the start, the last
 -- one a second later, and no two of them together.
-local function sleepers(sleep_until)
+local function sleepers(until_instant)
   collectgarbage()
   collectgarbage()
   local before, cpu, start = rss(), os.clock(), host.now()
@@ -231,7 +231,11 @@ local function sleepers(sleep_until)
   local function sleeper(place)
     local due = start + K + place / N
     asleep = asleep + 1
-    sleep_until(due)
+    if until_instant then
+      host.sleep_until(due)
+    else
+      host.sleep(math.max(0, due - host.now()))
+    end
     if place < last then disorder = disorder + 1 end
     last = place
     late = math.max(late, host.now() - due)
@@ -251,12 +255,12 @@ end
 -- Each sleeps for the time that is left. A task that loses the CPU between
 -- reading the clock and going to sleep is late, so the order means nothing.
 function workloads.sleepers()
-  sleepers(function(due) host.sleep(due - host.now()) end)
+  sleepers(false)
 end
 
 -- Each waits for an instant, so the order in which they wake is determined.
 function workloads.wake_order()
-  sleepers(host.sleep_until)
+  sleepers(true)
 end
 
 function workloads.hello()
