@@ -24,7 +24,7 @@ static void on_waker_closed(uv_handle_t *handle) {
   handle->data = NULL;
 }
 
-/* The waker has a second use: see run_loop. */
+/* The waker has a second use: see art_poll_loop. */
 static int open_waker(asyncrt *rt) {
   int error = uv_async_init(rt->loop, &rt->waker, on_wake);
 
@@ -137,7 +137,7 @@ static void dispatch(asyncrt *rt, const struct epoll_event *events, int count) {
 /* Runs the libuv loop's callbacks without waiting, where it may have some.
  * libuv does not poll for a loop whose handles are all unreferenced, as those
  * of signals are: the reference to the waker makes it. */
-static void run_loop(asyncrt *rt) {
+void art_poll_loop(asyncrt *rt) {
   if (!rt->loop_changed && !uv_loop_alive(rt->loop)) return;
   rt->loop_changed = false;
   uv_ref((uv_handle_t *) &rt->waker);
@@ -149,8 +149,6 @@ void art_poll_wait(asyncrt *rt, uint64_t timeout) {
   struct epoll_event events[BATCH];
   int count, ms, loop_ms;
 
-  /* First, so that libuv hands what was started since to its own epoll set. */
-  run_loop(rt);
   ms = rt->ready_first != NULL ? 0 : milliseconds(timeout);
   if (ms != 0 && uv_loop_alive(rt->loop)) {
     loop_ms = uv_backend_timeout(rt->loop);
@@ -160,6 +158,6 @@ void art_poll_wait(asyncrt *rt, uint64_t timeout) {
   if (ms != 0) fflush(stdout);
   count = epoll_wait(rt->poll_fd, events, BATCH, ms);
   if (count > 0) dispatch(rt, events, count);
-  run_loop(rt);
+  art_poll_loop(rt);
   free_removed(rt);
 }

@@ -30,6 +30,11 @@ void art_poll_remove(asyncrt *rt, art_watcher *watcher);
  * of the current batch can point at it. */
 void art_poll_free(asyncrt *rt, art_watcher *watcher);
 
+/* Runs the loop's callbacks without waiting. Before each art_poll_wait, so that
+ * libuv hands what was started since to its own epoll set; before its timeout
+ * is known, since a callback may set a timer or close the last handle. */
+void art_poll_loop(asyncrt *rt);
+
 /* Waits at most `timeout` ns (UINT64_MAX: for ever) and calls on_ready and the
  * loop's callbacks. */
 void art_poll_wait(asyncrt *rt, uint64_t timeout);

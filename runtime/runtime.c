@@ -534,11 +534,13 @@ static void tick(lua_State *L, asyncrt *rt) {
   if (rt->tasks == 0) return;
   if (rt->ready_first == NULL && rt->external == 0 &&
       art_timers_next(&rt->timers) == UINT64_MAX) {
+    art_poll_loop(rt);
     art_poll_wait(rt, 0); /* a signal may be on its way */
     if (rt->ready_first == NULL && rt->external == 0) break_deadlock(L, rt);
     return;
   }
   if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_BEFORE_POLL, NULL);
+  art_poll_loop(rt);
   art_poll_wait(rt, patience(rt));
   if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_AFTER_POLL, NULL);
   rt->tick_now = asyncrt_now(rt);
@@ -600,6 +602,7 @@ static void close_handles(asyncrt *rt) {
   while (rt->handle_count > 0) {
     rt->tick_now = asyncrt_now(rt);
     art_timers_fire(rt);
+    art_poll_loop(rt);
     if (rt->handle_count > 0) art_poll_wait(rt, patience(rt));
   }
 }
@@ -617,6 +620,7 @@ int asyncrt_run(asyncrt *rt, int nargs) {
   art_watch_start(rt);
   run_tasks(rt);
   close_handles(rt);
+  art_poll_loop(rt);
   art_poll_wait(rt, 0);
   art_watch_stop(rt);
   if (rt->requested_status >= 0) return rt->requested_status;
