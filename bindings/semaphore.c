@@ -130,13 +130,19 @@ static const asyncrt_op_type acquire_op = {
 /* --- Methods --- */
 
 static art_semaphore *check_semaphore(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1) ||
-      !lua_rawequal(L, -1, lua_upvalueindex(1))) {
-    lua_getfield(L, lua_upvalueindex(1), "__name");
-    luaL_typeerror(L, 1, lua_tostring(L, -1));
+  const char *type;
+
+  if (lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1)) {
+    bool equal = lua_rawequal(L, -1, lua_upvalueindex(1));
+
+    lua_pop(L, 1);
+    if (equal) return lua_touserdata(L, 1);
   }
-  lua_pop(L, 1);
-  return lua_touserdata(L, 1);
+  lua_getfield(L, lua_upvalueindex(1), "__name");
+  type = lua_tostring(L, -1);
+  lua_pop(L, 1); /* it stays in the metatable; no argument must stay none */
+  luaL_typeerror(L, 1, type);
+  return NULL;
 }
 
 /* Pushes a permit of the semaphore at `index`, which holds nothing yet: made
