@@ -48,15 +48,20 @@ void art_starved_remove(art_starved *starved) {
   art_list_remove(&starved->link);
 }
 
+/* Tells each that waits, once: it may have to wait again. */
 static void count_closed(void) {
-  art_link *link, *next;
+  unsigned count = 0;
+  art_link *link;
 
   open_sockets--;
   if (starved_list.next == NULL) return;
-  for (link = starved_list.next; link != &starved_list; link = next) {
-    art_starved *starved = art_container_of(link, art_starved, link);
+  for (link = starved_list.next; link != &starved_list; link = link->next)
+    count++;
+  for (; count > 0 && !art_list_empty(&starved_list); count--) {
+    art_starved *starved =
+        art_container_of(starved_list.next, art_starved, link);
 
-    next = link->next;
+    art_list_remove(&starved->link);
     starved->on_free(starved);
   }
 }

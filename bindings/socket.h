@@ -35,7 +35,8 @@ void art_quota_release(art_quota *quota);
 unsigned art_socket_limit(void);
 unsigned art_socket_count(void);
 
-/* Something that waits for a socket of this thread to be closed. */
+/* Something that waits for a socket of this thread to be closed; it is removed
+ * before on_free is called. */
 typedef struct art_starved {
   art_link link; /* initialised */
   void (*on_free)(struct art_starved *starved);
