@@ -1,0 +1,6 @@
+--- HTTP: a server.
+local server = require("asyncrt.http.server")
+
+return {
+  serve = server.serve,
+}
