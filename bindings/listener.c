@@ -303,7 +303,9 @@ static int listener_close(lua_State *L) {
 static int listener_gc(lua_State *L) {
   art_listener **box = lua_touserdata(L, 1);
 
-  if (*box != NULL) art_listener_close(*box);
+  if (*box == NULL) return 0;
+  art_handle_collected((*box)->rt, &(*box)->handle);
+  art_listener_close(*box);
   return 0;
 }
 
@@ -346,6 +348,7 @@ void art_listener_push(lua_State *L, art_listener *listener) {
   lua_setmetatable(L, -2);
   *box = listener;
   listener->box = box;
+  art_handle_taken(L, &listener->handle);
 }
 
 void art_open_listener(lua_State *L, const art_listener_type *type,

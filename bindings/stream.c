@@ -258,6 +258,7 @@ void art_stream_push(lua_State *L, art_stream *stream) {
   lua_setmetatable(L, -2);
   *box = stream;
   stream->box = box;
+  art_handle_taken(L, &stream->handle);
 }
 
 /* stream:close() -> true
@@ -287,7 +288,9 @@ static int stream_reset(lua_State *L) {
 static int stream_gc(lua_State *L) {
   art_stream **box = lua_touserdata(L, 1);
 
-  if (box != NULL && *box != NULL) art_stream_close(*box, false);
+  if (box == NULL || *box == NULL) return 0;
+  art_handle_collected((*box)->rt, &(*box)->handle);
+  art_stream_close(*box, false);
   return 0;
 }
 

@@ -327,6 +327,7 @@ void asyncrt_free(asyncrt *rt) {
   art_notes_free(&rt->notes);
   free(rt->order);
   free(rt->drawn);
+  art_handles_forget(rt);
   free(rt->buffer);
   free(rt);
 }
@@ -484,6 +485,10 @@ static void break_deadlock(lua_State *L, asyncrt *rt) {
   switch (rt->deadlocks++) {
     case 0:
       art_report_tasks(L, rt, "deadlock: all tasks are blocked");
+      if (rt->guarded != NULL) {
+        art_scope_cancel(&rt->guarded->base, "deadlock");
+        break;
+      }
       rt->exit_status = ASYNCRT_EXIT_DEADLOCK;
       art_scope_cancel(&rt->main->base, "deadlock");
       break;

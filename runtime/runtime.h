@@ -26,6 +26,12 @@ typedef struct art_clock {
   uint64_t (*now)(asyncrt *rt);
 } art_clock;
 
+/* A handle that the collector closed: nobody else had. */
+typedef struct art_forgotten {
+  struct art_forgotten *next;
+  const char *kind, *site; /* literal; interned */
+} art_forgotten;
+
 typedef struct art_site {
   struct art_site *next;
   char text[];
@@ -92,6 +98,9 @@ struct asyncrt {
 
   asyncrt_handle *first_handle, *last_handle;
   uint32_t handle_count;
+  bool record_sites; /* of handles, to tell who left them open */
+  art_forgotten *forgotten; /* owned; while sites are recorded, last first */
+  art_task *guarded; /* borrowed; a deadlock cancels it in main's place */
 
   int poll_fd;
   uv_async_t waker; /* wakes the loop; unreferenced; its data: NULL if closed */
@@ -131,6 +140,17 @@ bool art_is_library(const lua_Debug *where);
 /* An interned "file:line" of the Lua function at `level`, or of what called it
  * where that is the library's; never freed before the runtime. */
 const char *art_site_at(lua_State *L, int level);
+
+/* The same for what the running task does, from its main function on; "?"
+ * outside a task. */
+const char *art_running_site(asyncrt *rt);
+
+/* Lua code that runs in L gets the handle: it is what has opened it. */
+void art_handle_taken(lua_State *L, asyncrt_handle *handle);
+
+/* The collector is about to close an open handle. */
+void art_handle_collected(asyncrt *rt, const asyncrt_handle *handle);
+void art_handles_forget(asyncrt *rt);
 
 /* What the value at `index` is to select and sync; `*prepare` is set for a base
  * event. A composite is built of others by choose, wrap, guard, with_nack. */

@@ -251,6 +251,7 @@ static void finish(lua_State *L, art_task *task, int index, int results) {
   store_trace(L, task, index);
   art_scope_close(&task->base);
   task->state = ART_TASK_DONE;
+  if (rt->guarded == task) rt->guarded = NULL;
   rt->tasks--;
   art_ops_give(task);
   while ((op = task->joiners.first) != NULL) asyncrt_op_complete(op);
