@@ -25,6 +25,7 @@ int art_open_signal(lua_State *L);
 int art_open_stdio(lua_State *L);
 int art_open_sync(lua_State *L);
 int art_open_task(lua_State *L);
+int art_open_test(lua_State *L);
 int art_open_ticker(lua_State *L);
 int art_open_time(lua_State *L);
 int art_open_watch(lua_State *L);

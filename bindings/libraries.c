@@ -33,6 +33,7 @@ static const luaL_Reg modules[] = {
     {"asyncrt.core.stdio", art_open_stdio},
     {"asyncrt.core.sync", art_open_sync},
     {"asyncrt.core.task", art_open_task},
+    {"asyncrt.core.test", art_open_test},
     {"asyncrt.core.ticker", art_open_ticker},
     {"asyncrt.core.time", art_open_time},
     {"asyncrt.core.watch", art_open_watch},

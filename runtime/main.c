@@ -20,8 +20,9 @@
 
 static const char usage[] =
     "usage: asyncrt [options] [script [args]]\n"
+    "       asyncrt [options] test [--help] PATH...\n"
     "\n"
-    "Runs a Lua script; `-` reads it from standard input.\n"
+    "Runs a Lua script, or tests; `-` reads it from standard input.\n"
     "\n"
     "  -e CHUNK         run the string CHUNK before the script\n"
     "  -l MODULE        require MODULE into a global before the script\n"
@@ -42,6 +43,7 @@ typedef struct command {
   int script; /* index of the script in argv; argc: there is none */
   int steps;  /* options -e and -l */
   bool version, help;
+  bool test; /* the script is the runner of tests */
   asyncrt_options options;
 } command;
 
@@ -96,25 +98,27 @@ static bool parse_flag(command *cmd, const char *option) {
   return false;
 }
 
-static int parse_long_option(command *cmd, const char *option) {
+/* Returns an exit status, or -1 where it is no option of a run. */
+static int parse_run_option(command *cmd, const char *option) {
   uint64_t number = 0;
   int status;
 
   if (parse_flag(cmd, option)) return ASYNCRT_EXIT_OK;
-  if ((status = parse_number(option, "--seed=", UINT64_MAX, &number)) >= 0) {
+  if ((status = parse_number(option, "--seed=", UINT64_MAX, &number)) >= 0)
     cmd->options.seed = number;
-    return status;
-  } else if ((status = parse_number(option, "--watch-ms=", UINT_MAX,
-                                    &number)) >= 0) {
+  else if ((status = parse_number(option, "--watch-ms=", UINT_MAX, &number)) >=
+           0)
     cmd->options.watch_ms = (unsigned) number;
-    return status;
-  } else if ((status = parse_number(option, "--preempt-ms=", UINT_MAX,
-                                    &number)) >= 0) {
+  else if ((status =
+                parse_number(option, "--preempt-ms=", UINT_MAX, &number)) >= 0)
     cmd->options.preempt_ms = (unsigned) number;
-    return status;
-  } else {
-    return misuse("unknown option '%s'", option);
-  }
+  return status;
+}
+
+static int parse_long_option(command *cmd, const char *option) {
+  int status = parse_run_option(cmd, option);
+
+  return status >= 0 ? status : misuse("unknown option '%s'", option);
 }
 
 /* True for -e and -l, whose argument may stand in the same word. */
@@ -128,6 +132,28 @@ static int check_options(const asyncrt_options *options) {
     return misuse("'--trace-hash' needs '--virtual-time'");
   if (options->preempt_ms > 0 && options->virtual_time)
     return misuse("'--preempt-ms' does not go with '--virtual-time'");
+  return ASYNCRT_EXIT_OK;
+}
+
+/* Takes the options of the run out of the arguments of `test`, which parses the
+ * rest itself. */
+static int parse_test(command *cmd) {
+  int kept = cmd->script + 1, i = kept;
+
+  cmd->test = true;
+  for (; i < cmd->argc; i++) {
+    char *option = cmd->argv[i];
+    int status = -1;
+
+    if (strcmp(option, "--") == 0) break;
+    if (strcmp(option, "--help") != 0 && strncmp(option, "--", 2) == 0)
+      status = parse_run_option(cmd, option);
+    if (status > 0) return status;
+    if (status < 0) cmd->argv[kept++] = option;
+  }
+  while (i < cmd->argc) cmd->argv[kept++] = cmd->argv[i++];
+  cmd->argv[kept] = NULL;
+  cmd->argc = kept;
   return ASYNCRT_EXIT_OK;
 }
 
@@ -154,6 +180,10 @@ static int parse_options(command *cmd) {
     }
   }
   cmd->script = i;
+  if (i < cmd->argc && strcmp(cmd->argv[i], "test") == 0) {
+    int status = parse_test(cmd);
+    if (status != ASYNCRT_EXIT_OK) return status;
+  }
   return check_options(&cmd->options);
 }
 
@@ -177,7 +207,7 @@ static void push_folder(lua_State *L, const command *cmd) {
   const char *script = cmd->argv[cmd->script];
   const char *slash;
 
-  if (script == NULL || strcmp(script, "-") == 0 ||
+  if (script == NULL || cmd->test || strcmp(script, "-") == 0 ||
       strpbrk(script, ";?") != NULL) {
     lua_pushnil(L);
     return;
@@ -296,20 +326,30 @@ static void push_steps(lua_State *L, const command *cmd) {
   }
 }
 
+/* Pushes the function of the script, or nil if there is none. */
+static void push_script(lua_State *L, const command *cmd) {
+  const char *script = cmd->argv[cmd->script];
+
+  if (script == NULL) {
+    lua_pushnil(L);
+  } else if (cmd->test) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "asyncrt.test");
+    lua_call(L, 1, 1);
+  } else {
+    if (strcmp(script, "-") == 0) script = NULL;
+    check_loaded(L, luaL_loadfilex(L, script, "t"));
+  }
+}
+
 /* prepare(command) -> function, arguments…: the main task of the command. */
 static int prepare(lua_State *L) {
   const command *cmd = lua_touserdata(L, 1);
-  const char *script = cmd->argv[cmd->script];
 
   set_arg(L, cmd);
   set_paths(L, cmd);
   push_steps(L, cmd);
-  if (script != NULL) {
-    if (strcmp(script, "-") == 0) script = NULL;
-    check_loaded(L, luaL_loadfilex(L, script, "t"));
-  } else {
-    lua_pushnil(L);
-  }
+  push_script(L, cmd);
   if (cmd->steps > 0) {
     lua_rawseti(L, -2, cmd->steps + 1);
     lua_pushinteger(L, cmd->steps);

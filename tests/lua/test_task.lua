@@ -1,4 +1,5 @@
 -- asyncrt: --virtual-time --seed=1
+-- directly: some look at the task main
 local rt = require("asyncrt")
 local harness = require("harness")
 local lu = require("luaunit")

@@ -5,9 +5,17 @@ local lu = require("luaunit")
 local rt = require("asyncrt")
 local testing = require("asyncrt.testing")
 
+local opened = {} -- in a test of TestStreamPair
+
+local function pair(options)
+  local a, b = testing.stream_pair(options)
+  opened[#opened + 1], opened[#opened + 2] = a, b
+  return a, b
+end
+
 -- What the reader of a pair gets, and when, of `count` writes.
 local function trace(options, count)
-  local a, b = testing.stream_pair(options)
+  local a, b = pair(options)
   local start = rt.now()
   local events = {}
   local reader = rt.spawn(function()
@@ -29,8 +37,13 @@ end
 
 TestStreamPair = {}
 
+function TestStreamPair:tearDown()
+  for _, stream in ipairs(opened) do stream:close() end
+  opened = {}
+end
+
 function TestStreamPair:test_bytes_arrive_at_once()
-  local a, b = testing.stream_pair()
+  local a, b = pair()
   local before = rt.now()
   rt.spawn(a.write, a, "x")
 
@@ -40,7 +53,7 @@ function TestStreamPair:test_bytes_arrive_at_once()
 end
 
 function TestStreamPair:test_bytes_arrive_after_the_delay()
-  local a, b = testing.stream_pair({ delay = 3 })
+  local a, b = pair({ delay = 3 })
   local before = rt.now()
 
   a:write("x")
@@ -53,7 +66,7 @@ function TestStreamPair:test_bytes_arrive_after_the_delay()
 end
 
 function TestStreamPair:test_delayed_bytes_are_not_for_a_poll()
-  local a, b = testing.stream_pair({ delay = 1 })
+  local a, b = pair({ delay = 1 })
   a:write("x")
 
   lu.assertNil(rt.poll({ b:read_evt() }))
@@ -63,7 +76,7 @@ function TestStreamPair:test_delayed_bytes_are_not_for_a_poll()
 end
 
 function TestStreamPair:test_jitter_keeps_the_order()
-  local a, b = testing.stream_pair({ delay = 1, jitter = 2 })
+  local a, b = pair({ delay = 1, jitter = 2 })
   for i = 1, 50 do a:write(i .. " ") end
   a:close()
 
@@ -75,7 +88,7 @@ function TestStreamPair:test_jitter_keeps_the_order()
 end
 
 function TestStreamPair:test_split_cuts_anywhere_and_loses_nothing()
-  local a, b = testing.stream_pair({ split = true })
+  local a, b = pair({ split = true })
   local sent = ("0123456789"):rep(500)
   a:write(sent)
   a:close()
@@ -92,7 +105,7 @@ function TestStreamPair:test_split_cuts_anywhere_and_loses_nothing()
 end
 
 function TestStreamPair:test_a_reset_is_seen_by_both_ends()
-  local a, b = testing.stream_pair({ reset = 1 })
+  local a, b = pair({ reset = 1 })
 
   local ok, message, code = a:write("x")
 
@@ -105,7 +118,7 @@ function TestStreamPair:test_a_reset_is_seen_by_both_ends()
 end
 
 function TestStreamPair:test_a_half_close_ends_one_direction()
-  local a, b = testing.stream_pair({ half_close = 1 })
+  local a, b = pair({ half_close = 1 })
 
   lu.assertEquals(a:write("last"), true)
 
@@ -126,7 +139,7 @@ function TestStreamPair:test_the_faults_happen_now_and_then()
 end
 
 function TestStreamPair:test_the_high_water_mark_counts_unread_bytes()
-  local a, b = testing.stream_pair(4)
+  local a, b = pair(4)
   a:write("123")
   a:write("456") -- 3 bytes are below the mark
   local writer = rt.spawn(function() return a:write("7"), rt.now() end)
@@ -140,7 +153,7 @@ function TestStreamPair:test_the_high_water_mark_counts_unread_bytes()
 end
 
 function TestStreamPair:test_a_write_to_a_closed_end_fails()
-  local a, b = testing.stream_pair()
+  local a, b = pair()
   b:close()
 
   lu.assertEquals(select(3, a:write("x")), "EPIPE")
@@ -148,7 +161,7 @@ function TestStreamPair:test_a_write_to_a_closed_end_fails()
 end
 
 function TestStreamPair:test_bytes_survive_the_close_of_their_writer()
-  local a, b = testing.stream_pair({ delay = 1 })
+  local a, b = pair({ delay = 1 })
   a:write("x")
   a:close()
 
@@ -156,7 +169,7 @@ function TestStreamPair:test_bytes_survive_the_close_of_their_writer()
 end
 
 function TestStreamPair:test_limits_are_kept_in_virtual_time()
-  local a = testing.stream_pair()
+  local a = pair()
   local before = rt.now()
   a:timeouts({ read = 3600 })
 
@@ -166,7 +179,7 @@ function TestStreamPair:test_limits_are_kept_in_virtual_time()
 end
 
 function TestStreamPair:test_an_idle_limit_in_virtual_time()
-  local a, b = testing.stream_pair()
+  local a, b = pair()
   local start = rt.now()
   a:timeouts({ idle = 10 })
   local writer = rt.spawn(function()
@@ -207,19 +220,21 @@ end
 TestListener = {}
 
 function TestListener:test_dialled_connections_are_accepted_in_order()
-  local listener = testing.listener()
-  local a, b = listener:dial(), listener:dial()
+  local listener <close> = testing.listener()
+  local a <close> = listener:dial()
+  local b <close> = listener:dial()
   a:write("first")
   b:write("second")
 
-  lu.assertEquals(listener:accept():read(), "first")
-  lu.assertEquals(listener:accept():read(), "second")
-  listener:close()
+  local first <close> = listener:accept()
+  local second <close> = listener:accept()
+  lu.assertEquals(first:read(), "first")
+  lu.assertEquals(second:read(), "second")
 end
 
 function TestListener:test_a_close_resets_what_was_not_accepted()
-  local listener = testing.listener()
-  local conn = listener:dial()
+  local listener <close> = testing.listener()
+  local conn <close> = listener:dial()
 
   listener:close()
 
@@ -229,27 +244,27 @@ function TestListener:test_a_close_resets_what_was_not_accepted()
 end
 
 function TestListener:test_a_waiting_acceptor_is_woken()
-  local listener = testing.listener()
+  local listener <close> = testing.listener()
   local acceptor = rt.spawn(listener.accept, listener)
   rt.yield()
 
-  local conn = listener:dial()
+  local conn <close> = listener:dial()
 
   conn:write("x")
-  lu.assertEquals(acceptor:await():read(), "x")
-  listener:close()
+  local accepted <close> = acceptor:await()
+  lu.assertEquals(accepted:read(), "x")
 end
 
 function TestListener:test_its_options_are_those_of_the_connections()
-  local listener = testing.listener({ delay = 5 })
-  local conn = listener:dial()
+  local listener <close> = testing.listener({ delay = 5 })
+  local conn <close> = listener:dial()
   local before = rt.now()
 
   conn:write("x")
 
-  lu.assertEquals(listener:accept():read(), "x")
+  local accepted <close> = listener:accept()
+  lu.assertEquals(accepted:read(), "x")
   lu.assertEquals(rt.now() - before, 5.0)
-  listener:close()
 end
 
 harness.run()
