@@ -52,6 +52,14 @@ const char *art_check_cstring(lua_State *L, int arg) {
   return text;
 }
 
+bool art_try(lua_State *L, lua_CFunction function, int count) {
+  lua_pushcfunction(L, function);
+  lua_insert(L, -count - 1);
+  if (lua_pcall(L, count, 0, 0) == LUA_OK) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 static int error_tostring(lua_State *L) {
   luaL_tolstring(L, 1, NULL);
   return 1;

@@ -18,6 +18,11 @@ lua_Integer art_check_integer(lua_State *L, int arg, lua_Integer low,
                               lua_Integer high);
 const char *art_check_cstring(lua_State *L, int arg);
 
+/* Calls `function` with the `count` values on the top, which are popped, where
+ * the end of a task or a report must not fail: an error, which only the lack of
+ * memory makes, is dropped. Returns whether there was none. */
+bool art_try(lua_State *L, lua_CFunction function, int count);
+
 /* Pushes text for any error value, never raising: what to print for it. */
 const char *art_push_error_text(lua_State *L, int index);
 

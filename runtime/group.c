@@ -137,13 +137,16 @@ bool art_group_finished(art_group *group) {
   return true;
 }
 
+/* add(table, value): appends */
+static int add(lua_State *L) {
+  lua_rawseti(L, 1, (lua_Integer) lua_rawlen(L, 1) + 1);
+  return 0;
+}
+
 static void record_completed(lua_State *L, art_group *group, int index) {
-  push(L, group);
-  if (lua_getiuservalue(L, -1, ART_GROUP_COMPLETED) == LUA_TTABLE) {
-    lua_pushvalue(L, index);
-    lua_rawseti(L, -2, (lua_Integer) lua_rawlen(L, -2) + 1);
-  }
-  lua_pop(L, 2);
+  push_value(L, group, ART_GROUP_COMPLETED);
+  lua_pushvalue(L, index);
+  art_try(L, add, 2);
 }
 
 void art_group_left(lua_State *L, art_group *group, art_task *task, int index) {
@@ -166,17 +169,22 @@ void art_group_left(lua_State *L, art_group *group, art_task *task, int index) {
 
 /* --- Failures --- */
 
-void art_group_suppress(lua_State *L, art_group *group) {
-  push(L, group);
-  if (lua_getiuservalue(L, -1, ART_GROUP_SUPPRESSED) != LUA_TTABLE) {
-    lua_pop(L, 1);
+/* suppress(group, error) */
+static int suppress(lua_State *L) {
+  if (lua_getiuservalue(L, 1, ART_GROUP_SUPPRESSED) != LUA_TTABLE) {
     lua_newtable(L);
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, -3, ART_GROUP_SUPPRESSED);
+    lua_setiuservalue(L, 1, ART_GROUP_SUPPRESSED);
   }
-  lua_pushvalue(L, -3);
+  lua_pushvalue(L, 2);
   lua_rawseti(L, -2, (lua_Integer) lua_rawlen(L, -2) + 1);
-  lua_pop(L, 3);
+  return 0;
+}
+
+void art_group_suppress(lua_State *L, art_group *group) {
+  push(L, group);
+  lua_insert(L, -2);
+  art_try(L, suppress, 2);
 }
 
 void art_group_failed(lua_State *L, art_group *group, art_task *task) {

@@ -612,6 +612,14 @@ static void close_handles(asyncrt *rt) {
   }
 }
 
+/* start_main(function, arguments…) */
+static int start_main(lua_State *L) {
+  asyncrt *rt = art_runtime_of(L);
+
+  rt->main = art_task_new(L, NULL, 1, 0, false);
+  return 0;
+}
+
 int asyncrt_run(asyncrt *rt, int nargs) {
   lua_State *L = rt->L;
 
@@ -620,8 +628,10 @@ int asyncrt_run(asyncrt *rt, int nargs) {
   rt->interrupted = false;
   rt->next_id = 0;
   rt->tick_now = asyncrt_now(rt);
-  rt->main = art_task_new(L, NULL, lua_gettop(L) - nargs, 0, false);
-  lua_pop(L, 1);
+  if (!art_try(L, start_main, nargs + 1)) {
+    art_log("cannot start: not enough memory");
+    return ASYNCRT_EXIT_ERROR;
+  }
   art_watch_start(rt);
   run_tasks(rt);
   close_handles(rt);

@@ -51,8 +51,10 @@ art_trace *art_trace_copy(lua_State *L, art_task *task) {
   return copy;
 }
 
-void art_trace_print(lua_State *L, const art_trace *trace, int index) {
-  const char *message = art_push_error_text(L, index);
+/* print_error(value, trace) */
+static int print_error(lua_State *L) {
+  const art_trace *trace = lua_touserdata(L, 2);
+  const char *message = art_push_error_text(L, 1);
 
   fputs("asyncrt: ", stderr);
   if (trace != NULL && trace->origin != NULL) {
@@ -66,7 +68,14 @@ void art_trace_print(lua_State *L, const art_trace *trace, int index) {
     fputc('\n', stderr);
   }
   fflush(stderr);
-  lua_pop(L, 1);
+  return 0;
+}
+
+void art_trace_print(lua_State *L, const art_trace *trace, int index) {
+  lua_pushvalue(L, index);
+  lua_pushlightuserdata(L, (void *) (uintptr_t) trace);
+  if (!art_try(L, print_error, 2))
+    art_log("an error could not be told: not enough memory");
 }
 
 void art_task_report(lua_State *L, art_task *task, int index) {
@@ -187,22 +196,29 @@ static void store_results(lua_State *L, art_task *task, int index,
   lua_setiuservalue(L, index, ART_TASK_VALUE);
 }
 
-/* Moves the trace of a failure to the userdata, where it is collected with it:
- * a table of origin and text in place of the bindings. */
-static void store_trace(lua_State *L, art_task *task, int index) {
-  art_trace *trace = task->trace;
+/* keep_trace(userdata): a table of origin and text in place of the bindings */
+static int keep_trace(lua_State *L) {
+  const art_task *task = lua_touserdata(L, 1);
 
-  if (trace != NULL && task->failed) {
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, trace->origin);
-    lua_setfield(L, -2, "origin");
-    lua_pushstring(L, trace->text);
-    lua_setfield(L, -2, "text");
-  } else {
-    lua_pushnil(L);
-  }
+  lua_createtable(L, 0, 2);
+  lua_pushstring(L, task->trace->origin);
+  lua_setfield(L, -2, "origin");
+  lua_pushstring(L, task->trace->text);
+  lua_setfield(L, -2, "text");
+  lua_setiuservalue(L, 1, ART_TASK_BINDINGS);
+  return 0;
+}
+
+/* Moves the trace of a failure to the userdata, where it is collected with
+ * it. */
+static void store_trace(lua_State *L, art_task *task, int index) {
+  lua_pushnil(L);
   lua_setiuservalue(L, index, ART_TASK_BINDINGS);
-  art_trace_free(trace);
+  if (task->trace != NULL && task->failed) {
+    lua_pushvalue(L, index);
+    art_try(L, keep_trace, 1);
+  }
+  art_trace_free(task->trace);
   task->trace = NULL;
 }
 
@@ -233,7 +249,8 @@ void art_trace_inherit(lua_State *L, art_task *task, int failed) {
 }
 
 /* The task has ended with `results` values, or with an error, on the top of L;
- * its userdata is at `index`. */
+ * its userdata is at `index`. May raise for want of memory, but only before
+ * anything has changed. */
 static void finish(lua_State *L, art_task *task, int index, int results) {
   asyncrt *rt = task->rt;
   art_group *group = task->group;
@@ -364,6 +381,7 @@ void art_task_abort(lua_State *L, art_task *task) {
 
   if (root != NULL) art_frame_set(root, &task->rt->base_frame);
   task->failed = true;
+  task->unhandled = true; /* no function of its group can be called */
   art_task_push(L, task);
   lua_insert(L, -2);
   art_scope_hand_over(L, task);
