@@ -630,6 +630,23 @@ function TestDaemons:test_a_daemon_may_spawn_while_the_group_ends()
   lu.assertEquals(log, { "last words" })
 end
 
+function TestDaemons:test_a_daemon_spawned_while_the_group_ends_starts_cancelled()
+  local cancelled
+  lu.assertEquals({ timed(rt.group, function(g)
+    g:spawn_with({ daemon = true }, function()
+      local _ <close> = closer(function()
+        g:spawn_with({ daemon = true }, function()
+          cancelled = rt.cancelled()
+          rt.sleep(99)
+        end)
+      end)
+      rt.sleep(99)
+    end)
+    return "body"
+  end) }, { 0.0, "body" })
+  lu.assertTrue(cancelled)
+end
+
 function TestDaemons:test_wait_and_completed_do_not_wait_for_them()
   lu.assertEquals({ timed(rt.group, function(g)
     g:spawn_with({ daemon = true }, rt.sleep, 99)
