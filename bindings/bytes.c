@@ -84,6 +84,8 @@ static int have_bytes(lua_State *L, int results) {
   if (*to == NULL) return copied(L, art_stream_push_closed(L));
   if ((*to)->shut)
     return copied(L, art_stream_push_error(L, *to, "write", UV_EPIPE));
+  if ((*to)->writing || (*to)->writers.first != NULL)
+    art_raise(L, "another task is already writing to this stream");
   moved = art_stream_move(*from, *to, left);
   if ((*to)->write_error != 0)
     return copied(L,

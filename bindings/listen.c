@@ -78,12 +78,16 @@ static bool is_full(const socket_listener *self) {
          art_socket_count() >= self->process_limit;
 }
 
+/* A socket is being closed, maybe in the middle of the disarming of a wait that
+ * has an arm here: the listener looks again from the timer. */
 static void on_free(art_starved *starved) {
   socket_listener *self = art_container_of(starved, socket_listener, starved);
+  art_timers *timers = &self->listener.rt->timers;
 
   if (is_full(self)) return;
-  relieve(self);
-  art_listener_ready(&self->listener);
+  art_timer_disarm(timers, &self->retry.timer);
+  self->retry.timer.at = 0;
+  art_timer_arm(timers, &self->retry.timer);
 }
 
 static void on_retry(art_callback_timer *timer) {

@@ -114,7 +114,6 @@ static int close_deadline(lua_State *L, int ignored) {
       !art_scope_unwound(L, task, &timed->scope, true))
     return art_scope_wait(L, task, close_deadline);
   absorbs = art_scope_absorbs(&timed->scope) && art_is_cancelled(L, 2);
-  *box = NULL;
   art_timed_scope_close(timed);
   if (!absorbs) return 0;
   lua_pushliteral(L, "timeout");
@@ -127,7 +126,16 @@ static int deadline_close(lua_State *L) {
   if (*box == NULL) return 0;
   if ((*box)->scope.task != art_task_of(L))
     art_raise(L, "a deadline is closed by the task that set it");
+  if (!art_scope_may_close(L, &(*box)->scope))
+    art_raise(L, "a deadline is closed in the function that set it");
   return close_deadline(L, 0);
+}
+
+static int deadline_gc(lua_State *L) {
+  art_timed_scope **box = lua_touserdata(L, 1);
+
+  if (*box != NULL) (*box)->box = NULL; /* the scope is closed with its task */
+  return 0;
 }
 
 /* --- The rest --- */
@@ -155,6 +163,7 @@ static const luaL_Reg functions[] = {
 
 static const luaL_Reg metamethods[] = {
     {"__close", deadline_close},
+    {"__gc", deadline_gc},
     {NULL, NULL},
 };
 

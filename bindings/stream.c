@@ -86,7 +86,8 @@ static uint64_t limit_of(const art_stream *stream, art_side side) {
   const art_stream_times *times = stream->times;
   uint64_t idle = later(times->moved, times->idle);
 
-  if (!waits(stream, side)) return UINT64_MAX;
+  /* A wait that began before the stream had limits has none. */
+  if (!waits(stream, side) || !times->started[side]) return UINT64_MAX;
   return times->deadlines[side] < idle ? times->deadlines[side] : idle;
 }
 

@@ -340,11 +340,22 @@ void art_group_close(lua_State *L, art_group *group) {
   art_unanchor(L, group->rt, group->anchor);
 }
 
-static bool encloses(const art_task *task, const art_scope *scope) {
+bool art_scope_may_close(lua_State *L, const art_scope *scope) {
+  const art_frame *frame = art_frame_of(L);
   const art_scope *inner;
 
-  for (inner = task->scope; inner != NULL; inner = inner->parent)
+  /* What a function or a coroutine around the caller stands in must outlive
+   * it: only blocks opened since may end on the way. */
+  for (inner = frame->task->scope; inner != frame->scope && inner != NULL;
+       inner = inner->parent) {
+    bool function = inner->kind == ART_SCOPE_TIMEOUT ||
+                    inner->kind == ART_SCOPE_SHIELD ||
+                    (inner->kind == ART_SCOPE_BODY &&
+                     art_container_of(inner, art_group, body)->function_form);
+
+    if (function) return false;
     if (inner == scope) return true;
+  }
   return false;
 }
 
@@ -415,8 +426,10 @@ int art_group_leave(lua_State *L) {
 
   if (group->closed) return 0;
   task = art_check_blocking(L);
-  if (group->task != task || !encloses(task, &group->body))
+  if (group->task != task)
     art_raise(L, "a group is closed by the task that opened it");
+  if (!art_scope_may_close(L, &group->body))
+    art_raise(L, "a group is closed in the function that opened it");
   return leave_block(L, 0);
 }
 
@@ -542,7 +555,6 @@ bool art_scope_unwound(lua_State *L, art_task *task, art_scope *scope,
       art_timed_scope *timed = art_container_of(open, art_timed_scope, scope);
 
       if (report) report_open(task, timed->site);
-      if (timed->box != NULL) *(art_timed_scope **) timed->box = NULL;
       art_timed_scope_close(timed);
     }
   }

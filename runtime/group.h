@@ -109,6 +109,10 @@ int art_group_call(lua_State *L);
  * on, to the group that owns it, cancelled. */
 void art_scope_hand_over(lua_State *L, struct art_task *task);
 
+/* Whether the running code may close a block's scope: it is open, and nothing
+ * but blocks was opened around the code since. */
+bool art_scope_may_close(lua_State *L, const art_scope *scope);
+
 /* Closes what code inside `scope` opened in `task` and never closed, cancelling
  * its tasks and, with `report`, saying so on stderr. Returns false where it
  * must wait for tasks first: then return art_scope_wait(L, task, done), whose

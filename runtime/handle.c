@@ -53,6 +53,7 @@ void asyncrt_handle_opened(asyncrt *rt, asyncrt_handle *handle,
 }
 
 void asyncrt_handle_closed(asyncrt *rt, asyncrt_handle *handle) {
+  if (rt->next_to_close == handle) rt->next_to_close = handle->next;
   if (handle->prev != NULL)
     handle->prev->next = handle->next;
   else

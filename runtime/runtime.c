@@ -598,11 +598,13 @@ void art_main_ended(lua_State *L, asyncrt *rt, art_task *main) {
 
 /* Closes what is still open, in the order of opening, and waits for it. */
 static void close_handles(asyncrt *rt) {
-  asyncrt_handle *handle, *next;
+  asyncrt_handle *handle = rt->first_handle;
 
-  for (handle = rt->first_handle; handle != NULL; handle = next) {
-    next = handle->next;
+  /* Closing one may close others: the next one is kept where that is seen. */
+  while (handle != NULL) {
+    rt->next_to_close = handle->next;
     handle->close(handle);
+    handle = rt->next_to_close;
   }
   while (rt->handle_count > 0) {
     rt->tick_now = asyncrt_now(rt);

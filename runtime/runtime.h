@@ -97,6 +97,7 @@ struct asyncrt {
   art_known_site known_sites[ART_KNOWN_SITES];
 
   asyncrt_handle *first_handle, *last_handle;
+  asyncrt_handle *next_to_close; /* while all are being closed */
   uint32_t handle_count;
   bool record_sites; /* of handles, to tell who left them open */
   art_forgotten *forgotten; /* owned; while sites are recorded, last first */

@@ -305,14 +305,13 @@ static int handled(lua_State *L, int status, lua_KContext context) {
   art_task *task = art_task_of(L);
 
   (void) context;
-  if (status == LUA_OK || status == LUA_YIELD) {
-    finish(L, task, BODY_TASK, 1);
-  } else { /* an error in the handler is the group's failure */
+  if (status != LUA_OK && status != LUA_YIELD) {
+    /* An error in the handler is the group's failure. */
     lua_replace(L, BODY_RESULTS);
     task->unhandled = true;
-    finish(L, task, BODY_TASK, 1);
   }
-  return 0;
+  task->handled = true;
+  return settle(L, 0); /* the handler may have spawned tasks */
 }
 
 /* What is left of a task after its body: closes forgotten scopes, awaits the
@@ -329,7 +328,8 @@ static int settle(lua_State *L, int ignored) {
   group = task->implicit;
   if (group != NULL) {
     group->ending = true;
-    if (task->failed) art_scope_cancel(&group->children, "cancelled");
+    if (task->failed && !task->handled)
+      art_scope_cancel(&group->children, "cancelled");
     if (!art_group_finished(group))
       return art_perform_then(
           L, art_prepare_uncancellable(L, &art_group_op, group), settle);
@@ -341,7 +341,8 @@ static int settle(lua_State *L, int ignored) {
     return 0;
   }
   lua_settop(L, BODY_RESULTS);
-  if (task->group != NULL && task->group->on_error == ART_ON_ERROR_CALL &&
+  if (!task->handled && task->group != NULL &&
+      task->group->on_error == ART_ON_ERROR_CALL &&
       !(task->base.effective && art_is_cancelled(L, BODY_RESULTS))) {
     art_group_push_handler(L, task->group);
     lua_pushvalue(L, BODY_RESULTS);

@@ -62,6 +62,7 @@ typedef struct art_task {
   bool failed : 1;      /* ended by an error, cancelled or not */
   bool cancelled : 1;   /* ended by its cancellation */
   bool bound : 1;       /* ART_TASK_BINDINGS is in use */
+  bool handled : 1;     /* the handler of its group was called */
   bool unhandled : 1;   /* the error is one of its group's handler */
   bool exposed : 1;     /* its thread was seen: never reused */
   bool propagating : 1; /* the error being raised came from another thread,

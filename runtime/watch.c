@@ -82,9 +82,10 @@ static void unhook(lua_State *L, art_watch *watch) {
 static void hook(lua_State *L, lua_Debug *ar) {
   asyncrt *rt = art_runtime_of(L);
   art_watch *watch = &rt->watch;
-  unsigned requests = atomic_exchange(&watch->requests, 0);
+  /* Without a task it is an old one: the scheduler answers the requests. */
+  unsigned requests =
+      rt->current != NULL ? atomic_exchange(&watch->requests, 0) : 0;
 
-  if (rt->current == NULL) requests = 0;
   if (atomic_load(&watch->late_beat) != atomic_load(&watch->beat))
     requests &= ~(unsigned) (REQUEST_REPORT | REQUEST_PREEMPT);
   if (requests & REQUEST_REPORT) call(L, rt, report);

@@ -629,6 +629,20 @@ function Stream:test_a_write_has_a_time_limit()
   self.a:reset()
 end
 
+function Stream:test_limits_are_for_waits_that_begin_after_them()
+  local reader = rt.spawn(function() return self.a:read() end)
+  yield()
+  self.a:timeouts({ read = 0.001, write = 0.02, idle = 0.02 })
+  self.a:write(BIG)
+
+  lu.assertEquals(select(3, self.a:write("x")), "ETIMEDOUT")
+
+  lu.assertEquals(reader:status(), "waiting")
+  self.b:write("late")
+  lu.assertEquals(reader:await(), "late")
+  self.a:reset()
+end
+
 function Stream:test_a_select_has_a_time_limit_too()
   self.b:timeouts({ read = 0.01 })
 
