@@ -391,7 +391,7 @@ function TestConnection:test_a_client_that_does_not_read_holds_the_handler()
 end
 
 function TestConnection:test_wrong_options_raise()
-  local listener = testing.listener()
+  local listener <close> = testing.listener()
   for options, problem in pairs({
     [{ max_bodies = 1 }] = "unknown option 'max_bodies'",
     [{ max_body = "x" }] = "option 'max_body'",

@@ -1,4 +1,5 @@
 -- asyncrt: --virtual-time --seed=1
+-- directly: it expects no tasks but its own
 -- Instruments, dump and stats: what the runtime tells of itself.
 local rt = require("asyncrt")
 local harness = require("harness")

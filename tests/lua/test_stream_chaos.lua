@@ -1,4 +1,5 @@
 -- asyncrt: --virtual-time --seed=11 --random-order
+-- directly: it leaves streams to the collector
 -- Random calls on shared streams that fail at random: whatever is called, each
 -- call returns, and nothing waits for ever.
 local harness = require("harness")
