@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import fcntl
 import os
 import sys
 
@@ -81,6 +82,16 @@ def list_all(found):
     print(f"{IDLE:16} memory of 10,000 silent connections")
 
 
+def alone():
+    """Takes the lock that only one run of the suite has at a time."""
+    lock = open(peers.BUILD / "lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit("bench: another run has not ended") from None
+    return lock
+
+
 def measure(arguments, found):
     quick = arguments.what != "full"
     rounds = arguments.rounds or (3 if quick else 9)
@@ -130,7 +141,8 @@ def main(description):
         return 0
     if arguments.what == "check":
         return 1 if echo.check(found, say) else 0
-    into = measure(arguments, found)
+    with alone():
+        into = measure(arguments, found)
     report.show(into, chosen(arguments))
     if not arguments.no_report:
         report.write(into, DOCUMENTS, say)

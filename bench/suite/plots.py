@@ -95,8 +95,9 @@ def to_epoll(results, names, name, title, metric, every):
         if any(ratios):
             series[peer] = [ratio and ratio.median for ratio in ratios]
     return series and bars(
-        name, title, "times raw epoll", works.values(), series, names
-    )
+        name, title, "times raw epoll", works.values(), series, names,
+        log=every,
+    )  # fmt: skip
 
 
 def throughput(results, names):
@@ -114,16 +115,22 @@ def echo_cpu(results, names):
 
 
 def latency(results, names):
+    """At 64 connections, or at 1,000 where no such round was kept."""
     metrics = {"p50_us": "p50", "p99_us": "p99", "p999_us": "p99.9"}
-    series = {
-        peer: [median(results, "echo-128x64", peer, m) for m in metrics]
-        for peer in COLOURS
-        if results.kept("echo-128x64", peer)
-    }
-    return series and bars(
-        "latency", "Latency of an echo, 128 bytes × 64 connections",
-        "µs", metrics.values(), series, names, log=True,
-    )  # fmt: skip
+    for connections in (64, 1000):
+        work = f"echo-128x{connections}"
+        series = {
+            peer: [median(results, work, peer, m) for m in metrics]
+            for peer in COLOURS
+            if results.kept(work, peer)
+        }
+        if "epoll" in series:
+            return bars(
+                "latency",
+                f"Latency of an echo, 128 bytes × {connections:,} connections",
+                "µs", metrics.values(), series, names, log=True,
+            )  # fmt: skip
+    return None
 
 
 def over(results, works, metric):

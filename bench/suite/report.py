@@ -21,6 +21,8 @@ def peers_of(results, work):
 
 def short(value):
     """Three significant digits, without an exponent."""
+    if value == 0:
+        return "0"
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -130,7 +132,8 @@ def sleepers_table(results, work):
     for peer in peers_of(results, work):
         each = results.figure(work, peer, "bytes")
         if each is None:
-            rows.append([names[peer], failure(results, work, peer), *["–"] * 5])
+            reason = failure(results, work, peer)
+            rows.append([names[peer], "0", reason, *["–"] * 5])
             continue
         value = lambda metric, peer=peer: results.figure(  # noqa: E731
             work, peer, metric
@@ -203,7 +206,10 @@ def targets(results):
         results.figure(IDLE, "asyncrt", "bytes_per_connection"),
         lambda x: x < 8000, 1000, " kB")
     add("start-up: < 5 ms", results.figure("start-up", "asyncrt", "wall_ms"),
-        lambda x: x < 5, 1, " ms")  # fmt: skip
+        lambda x: x < 5, 1, " ms")
+    alone = results.figure("start-up", "lua", "wall_ms")
+    rows.append(["… Lua alone, to compare with", f"{spread(alone)} ms", "–",
+                 str(alone.rounds if alone else 0)])  # fmt: skip
     return rows
 
 
@@ -218,7 +224,7 @@ def heading(results):
     facts = results.facts
     dropped, total = results.dropped()
     noise = facts.get("noise", {}).values()
-    versions = ", ".join(
+    versions = "; ".join(
         f"{title} {facts['versions'][name]}"
         for name, title in titles().items()
         if name in facts.get("versions", {})
