@@ -49,7 +49,7 @@ static void grow(lua_State *L, art_subscriber *s, size_t capacity, int index) {
   if (ring > capacity) ring = capacity;
   lua_createtable(L, (int) ring, 0);
   lua_getiuservalue(L, index, SUBSCRIBER_RING);
-  for (i = 0; i < s->count; i++) {
+  for (i = 0; s->ring > 0 && i < s->count; i++) {
     lua_rawgeti(L, -1, (lua_Integer) ((s->head + i) % s->ring) + 1);
     lua_rawseti(L, -3, (lua_Integer) i + 1);
   }
