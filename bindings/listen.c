@@ -84,7 +84,10 @@ static void on_free(art_starved *starved) {
   socket_listener *self = art_container_of(starved, socket_listener, starved);
   art_timers *timers = &self->listener.rt->timers;
 
-  if (is_full(self)) return;
+  if (is_full(self)) {
+    art_starved_add(starved);
+    return;
+  }
   art_timer_disarm(timers, &self->retry.timer);
   self->retry.timer.at = 0;
   art_timer_arm(timers, &self->retry.timer);
