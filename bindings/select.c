@@ -51,34 +51,55 @@ static void prepare_arm(lua_State *L, int value, asyncrt_op *op) {
   prepare(L, value, op);
 }
 
-/* Orders keys: integers ascending, then, under virtual time, strings by their
- * bytes, then the rest as they come. */
-static bool comes_before(lua_State *L, int a, int b, bool strings) {
-  bool a_integer = lua_isinteger(L, a), b_integer = lua_isinteger(L, b);
+/* Strings by their bytes. */
+static bool string_before(lua_State *L, int a, int b) {
   size_t a_length, b_length;
-  const char *a_text, *b_text;
-  int order;
+  const char *a_text = lua_tolstring(L, a, &a_length);
+  const char *b_text = lua_tolstring(L, b, &b_length);
+  int order = memcmp(a_text, b_text, a_length < b_length ? a_length : b_length);
 
-  if (a_integer && b_integer) return lua_tointeger(L, a) < lua_tointeger(L, b);
-  if (a_integer || b_integer) return a_integer;
-  if (!strings) return false;
-  if (lua_type(L, a) != LUA_TSTRING || lua_type(L, b) != LUA_TSTRING)
-    return lua_type(L, a) == LUA_TSTRING && lua_type(L, b) != LUA_TSTRING;
-  a_text = lua_tolstring(L, a, &a_length);
-  b_text = lua_tolstring(L, b, &b_length);
-  order = memcmp(a_text, b_text, a_length < b_length ? a_length : b_length);
   return order < 0 || (order == 0 && a_length < b_length);
 }
 
+enum { RANK_INTEGER, RANK_STRING, RANK_FLOAT, RANK_BOOLEAN, RANK_OBJECT };
+
+static int rank_of(lua_State *L, int index) {
+  switch (lua_type(L, index)) {
+    case LUA_TNUMBER:
+      return lua_isinteger(L, index) ? RANK_INTEGER : RANK_FLOAT;
+    case LUA_TSTRING: return RANK_STRING;
+    case LUA_TBOOLEAN: return RANK_BOOLEAN;
+    default: return RANK_OBJECT;
+  }
+}
+
+/* Orders keys: integers ascending, then, where `all` is wanted, strings, floats
+ * and booleans, then objects, whose addresses grow with the time of their
+ * creation under virtual time; else the rest as they come. */
+static bool comes_before(lua_State *L, int a, int b, bool all) {
+  int a_rank = rank_of(L, a), b_rank = rank_of(L, b);
+
+  if (a_rank == RANK_INTEGER && b_rank == RANK_INTEGER)
+    return lua_tointeger(L, a) < lua_tointeger(L, b);
+  if (!all) return a_rank == RANK_INTEGER && b_rank != RANK_INTEGER;
+  if (a_rank != b_rank) return a_rank < b_rank;
+  switch (a_rank) {
+    case RANK_STRING: return string_before(L, a, b);
+    case RANK_FLOAT: return lua_tonumber(L, a) < lua_tonumber(L, b);
+    case RANK_BOOLEAN: return lua_toboolean(L, a) < lua_toboolean(L, b);
+    default: return lua_topointer(L, a) < lua_topointer(L, b);
+  }
+}
+
 /* Moves the last pair, at `last`, to its place among those from `base` on. */
-static void sort_in(lua_State *L, int base, int last, bool strings) {
+static void sort_in(lua_State *L, int base, int last, bool all) {
   int low = base, high = last;
 
-  if (last == base || !comes_before(L, last, last - 2, strings)) return;
+  if (last == base || !comes_before(L, last, last - 2, all)) return;
   while (low < high) {
     int middle = base + ((low - base) / 2 + (high - base) / 2) / 2 * 2;
 
-    if (comes_before(L, last, middle, strings))
+    if (comes_before(L, last, middle, all))
       high = middle;
     else
       low = middle + 2;
@@ -91,7 +112,7 @@ static void sort_in(lua_State *L, int base, int last, bool strings) {
  * Raises for a value that is no event. */
 static int push_arms(lua_State *L) {
   asyncrt *rt = art_runtime_of(L);
-  bool strings = rt->options.virtual_time, composite = false;
+  bool all = rt->options.virtual_time, composite = false;
   asyncrt_prepare_fn prepare;
   int count = 0;
 
@@ -112,9 +133,9 @@ static int push_arms(lua_State *L) {
     }
     luaL_checkstack(L, 8, "too many arms");
     lua_pushvalue(L, key); /* lua_next goes on from it */
-    if (count > 0 && comes_before(L, key, key - 2, strings)) {
+    if (count > 0 && comes_before(L, key, key - 2, all)) {
       lua_insert(L, 2);
-      sort_in(L, 3, key + 1, strings);
+      sort_in(L, 3, key + 1, all);
       lua_pushvalue(L, 2);
       lua_remove(L, 2);
     }

@@ -4,6 +4,7 @@
  * headers they take a tenth less, and a busy server reuses warm blocks. */
 #include "allocator.h"
 
+#include <lua.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,16 +60,35 @@ static void give(art_allocator *allocator, void *block, size_t size) {
   allocator->free[class] = block;
 }
 
+static void *get(art_allocator *allocator, size_t size) {
+  return size <= LARGEST ? take(allocator, size) : malloc(size);
+}
+
+static void put(art_allocator *allocator, void *block, size_t size) {
+  if (art_arena_has(&allocator->arena, block))
+    art_arena_give(&allocator->arena, block, size);
+  else if (size <= LARGEST)
+    give(allocator, block, size);
+  else
+    free(block);
+}
+
+/* A new block, of an object of the type `kind` or of something else. */
+static void *get_new(art_allocator *allocator, size_t kind, size_t size) {
+  void *block = NULL;
+
+  if (kind >= LUA_TTABLE && kind <= LUA_TTHREAD)
+    block = art_arena_take(&allocator->arena, size);
+  return block != NULL ? block : get(allocator, size);
+}
+
 static void *move(art_allocator *allocator, void *block, size_t old,
                   size_t size) {
-  void *moved = size <= LARGEST ? take(allocator, size) : malloc(size);
+  void *moved = get(allocator, size);
 
   if (moved == NULL) return NULL;
   memcpy(moved, block, old < size ? old : size);
-  if (old <= LARGEST)
-    give(allocator, block, old);
-  else
-    free(block);
+  put(allocator, block, old);
   return moved;
 }
 
@@ -78,26 +98,31 @@ void *art_allocate(void *context, void *block, size_t old, size_t size) {
 
   if (block == NULL) {
     if (size == 0) return NULL;
-    result = size <= LARGEST ? take(allocator, size) : malloc(size);
+    result = get_new(allocator, old, size);
     if (result != NULL) allocator->used += size;
     return result;
   }
   if (size == 0) {
     allocator->used -= old;
-    if (old <= LARGEST)
-      give(allocator, block, old);
-    else
-      free(block);
+    put(allocator, block, old);
     return NULL;
   }
   if (old > LARGEST && size > LARGEST)
-    result = realloc(block, size);
+    result = realloc(block, size); /* an object is never resized */
   else if (old <= LARGEST && size <= LARGEST && class_of(old) == class_of(size))
     result = block;
   else
     result = move(allocator, block, old, size);
   if (result != NULL) allocator->used += size - old;
   return result;
+}
+
+void art_allocator_keep_order(art_allocator *allocator) {
+#if !defined(ART_PLAIN_ALLOCATOR)
+  art_arena_open(&allocator->arena);
+#else
+  (void) allocator;
+#endif
 }
 
 void art_allocator_free(art_allocator *allocator) {
@@ -107,4 +132,5 @@ void art_allocator_free(art_allocator *allocator) {
     allocator->slabs = slab->next;
     free(slab);
   }
+  art_arena_close(&allocator->arena);
 }

@@ -2,6 +2,8 @@
 #ifndef ART_ALLOCATOR_H
 #define ART_ALLOCATOR_H
 
+#include "arena.h"
+
 #include <stddef.h>
 
 #define ART_ALLOCATOR_STEP ((size_t) 16)
@@ -16,7 +18,11 @@ typedef struct art_allocator {
   struct art_slab *slabs; /* owned */
   char *next, *end;       /* the unused rest of the newest slab */
   size_t used;            /* bytes that Lua holds */
+  art_arena arena;        /* of objects, where their order is wanted */
 } art_allocator;
+
+/* Puts objects that can be keys of tables at addresses that only grow. */
+void art_allocator_keep_order(art_allocator *allocator);
 
 /* A lua_Alloc; `context` is the allocator. */
 void *art_allocate(void *context, void *block, size_t old, size_t size);

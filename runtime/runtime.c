@@ -275,6 +275,7 @@ asyncrt *asyncrt_new(uv_loop_t *loop, const asyncrt_options *options) {
   rt->base_frame.u.rt = rt;
   seed_random(rt, rt->options.seed);
   rt->buffer = malloc(ART_BUFFER);
+  if (rt->options.virtual_time) art_allocator_keep_order(&rt->allocator);
   rt->L = lua_newstate(art_allocate, &rt->allocator);
   if (rt->buffer == NULL || rt->L == NULL || art_poll_init(rt) != 0) goto fail;
   art_frame_set(rt->L, &rt->base_frame);

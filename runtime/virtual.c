@@ -72,6 +72,7 @@ typedef struct sort_key {
   lua_Integer integer;
   const char *text; /* borrowed; the list keeps the key */
   size_t length;
+  uintptr_t address; /* of an object: grows with the time of its creation */
 } sort_key;
 
 enum { RANK_NUMBER, RANK_STRING, RANK_BOOLEAN, RANK_REST };
@@ -93,7 +94,7 @@ static sort_key key_at(lua_State *L, int index, lua_Integer place) {
       key.rank = RANK_BOOLEAN;
       key.integer = lua_toboolean(L, index);
       break;
-    default: break;
+    default: key.address = (uintptr_t) lua_topointer(L, index); break;
   }
   return key;
 }
@@ -106,7 +107,6 @@ static int compare_text(const sort_key *a, const sort_key *b) {
   return (a->length > b->length) - (a->length < b->length);
 }
 
-/* Keys of the last rank stay as they came. */
 static int compare(const void *first, const void *second) {
   const sort_key *a = first, *b = second;
 
@@ -114,7 +114,7 @@ static int compare(const void *first, const void *second) {
   if (a->rank == RANK_STRING) return compare_text(a, b);
   if (a->number != b->number) return a->number < b->number ? -1 : 1;
   if (a->integer != b->integer) return a->integer < b->integer ? -1 : 1;
-  return (a->place > b->place) - (a->place < b->place);
+  return (a->address > b->address) - (a->address < b->address);
 }
 
 /* next_key(table, key): the next of the keys, upvalue 1, that is still there;
@@ -135,17 +135,17 @@ static int next_key(lua_State *L) {
 }
 
 /* The table is at 1. Returns the number of its keys, or 0 where Lua's own order
- * is fixed: where no two of its keys are strings. */
+ * is fixed: where they are numbers, or there is one. */
 static lua_Integer count_keys(lua_State *L) {
-  lua_Integer keys = 0, strings = 0;
+  lua_Integer keys = 0, others = 0;
 
   lua_pushnil(L);
   while (lua_next(L, 1) != 0) {
     lua_pop(L, 1);
     keys++;
-    if (lua_type(L, -1) == LUA_TSTRING) strings++;
+    if (lua_type(L, -1) != LUA_TNUMBER) others++;
   }
-  return strings > 0 && keys > 1 ? keys : 0;
+  return others > 0 && keys > 1 ? keys : 0;
 }
 
 /* Pushes the list of the keys of the table at 1, in their order. */
@@ -182,7 +182,7 @@ static int metamethod_done(lua_State *L, int status, lua_KContext context) {
 /* pairs(table)
  *
  * As Lua's, but in the order of the keys: numbers, strings, false and true,
- * then the rest in Lua's order. */
+ * then objects in the order of their creation. */
 static int ordered_pairs(lua_State *L) {
   lua_Integer count;
 
