@@ -41,6 +41,7 @@ typedef struct memory_stream {
   int error; /* of every read and write from now on, or 0 */
   art_callback_timer arrival;
   pair_options options;
+  const char *address, *peer_address; /* interned or literal */
 } memory_stream;
 
 static memory_stream *self_of(art_stream *stream) {
@@ -92,11 +93,16 @@ static void on_arrival(art_callback_timer *timer) {
   announce(art_container_of(timer, memory_stream, arrival));
 }
 
+/* ns * chances / CHANCES, without overflow. */
+static uint64_t part_of(uint64_t ns, uint32_t chances) {
+  return ns / CHANCES * chances + ns % CHANCES * chances / CHANCES;
+}
+
 static uint64_t due_of_next(memory_stream *self) {
   const pair_options *options = &self->options;
   uint64_t due = asyncrt_now(self->stream.rt) + options->delay;
 
-  due += options->jitter / CHANCES * art_random(self->stream.rt, CHANCES);
+  due += part_of(options->jitter, art_random(self->stream.rt, CHANCES));
   if (due < self->last_due) due = self->last_due; /* the order stays */
   self->last_due = due;
   return due;
@@ -222,9 +228,9 @@ static void memory_close(art_stream *stream, bool reset) {
 
 static void memory_address(art_stream *stream, bool peer, char *text,
                            size_t size) {
-  (void) stream;
-  (void) peer;
-  snprintf(text, size, "memory");
+  const memory_stream *self = self_of(stream);
+
+  snprintf(text, size, "%s", peer ? self->peer_address : self->address);
 }
 
 static const art_stream_type memory_type = {
@@ -243,6 +249,7 @@ static memory_stream *new_stream(asyncrt *rt, const pair_options *options) {
 
   if (self == NULL) return NULL;
   self->options = *options;
+  self->address = self->peer_address = "memory";
   self->arrival.timer.kind = ART_TIMER_CALLBACK;
   self->arrival.fire = on_arrival;
   art_stream_init(&self->stream, rt, &memory_type, -1);
@@ -278,6 +285,7 @@ typedef struct memory_listener {
   art_listener listener;        /* first */
   memory_pending *first, *last; /* owned */
   pair_options options;
+  const char *address; /* interned or literal */
 } memory_listener;
 
 static memory_listener *listener_of(art_listener *listener) {
@@ -305,8 +313,7 @@ static void memory_listener_close(art_listener *listener) {
 
 static void memory_listener_address(art_listener *listener, char *text,
                                     size_t size) {
-  (void) listener;
-  snprintf(text, size, "memory");
+  snprintf(text, size, "%s", listener_of(listener)->address);
 }
 
 static const art_listener_type memory_listener_type = {
@@ -342,10 +349,9 @@ static uint64_t delay_option(lua_State *L, int arg, const char *name) {
   return art_deadline(0, seconds);
 }
 
-/* The options of a pair: a table, or the high-water mark alone. */
-static pair_options check_options(lua_State *L, int arg) {
-  static const char *const names[] = {
-      "high_water", "split", "delay", "jitter", "reset", "half_close", NULL};
+/* Reads the options of a pair: a table, or the high-water mark alone. */
+static pair_options check_options(lua_State *L, int arg,
+                                  const char *const *names) {
   pair_options options = {0};
 
   options.high_water = ART_STREAM_HIGH_WATER;
@@ -364,6 +370,19 @@ static pair_options check_options(lua_State *L, int arg) {
   return options;
 }
 
+/* What a listener is called; interned or literal. */
+static const char *address_option(lua_State *L, int arg) {
+  const char *address = "memory";
+
+  if (lua_type(L, arg) != LUA_TTABLE) return address;
+  if (lua_getfield(L, arg, "address") == LUA_TSTRING)
+    address = art_intern(art_runtime_of(L), lua_tostring(L, -1));
+  else if (!lua_isnil(L, -1))
+    art_raise_argument(L, arg, "option 'address': string expected");
+  lua_pop(L, 1);
+  return address;
+}
+
 /* stream_pair([high_water = 65536 | {high_water=, split=, delay=, jitter=,
  *   reset=, half_close=}]) -> stream, stream
  *
@@ -372,7 +391,9 @@ static pair_options check_options(lua_State *L, int arg) {
  * seconds and up to `jitter` more after they were written; with probability
  * `reset` a write resets the pair, with `half_close` it is the last one. */
 static int stream_pair(lua_State *L) {
-  pair_options options = check_options(L, 1);
+  static const char *const names[] = {
+      "high_water", "split", "delay", "jitter", "reset", "half_close", NULL};
+  pair_options options = check_options(L, 1, names);
   memory_stream *a, *b;
 
   if (new_pair(art_runtime_of(L), &options, &a, &b) != 0)
@@ -382,15 +403,20 @@ static int stream_pair(lua_State *L) {
   return 2;
 }
 
-/* listener([options of stream_pair]) -> listener
+/* listener([options of stream_pair, and address =]) -> listener
  *
- * Accepts what its own dial() connects. */
+ * Accepts what its own dial() connects. `address` is what it calls itself. */
 static int new_listener(lua_State *L) {
-  pair_options options = check_options(L, 1);
+  static const char *const names[] = {"high_water", "split", "delay",
+                                      "jitter",     "reset", "half_close",
+                                      "address",    NULL};
+  pair_options options = check_options(L, 1, names);
+  const char *address = address_option(L, 1);
   memory_listener *self = calloc(1, sizeof(*self));
 
   if (self == NULL) art_raise(L, "not enough memory");
   self->options = options;
+  self->address = address;
   art_listener_init(&self->listener, art_runtime_of(L), &memory_listener_type,
                     -1);
   self->listener.external = false;
@@ -416,6 +442,7 @@ static int listener_dial(lua_State *L) {
     free(pending);
     art_raise(L, "not enough memory");
   }
+  a->peer_address = b->address = self->address;
   pending->next = NULL;
   pending->stream = b;
   if (self->last != NULL)

@@ -1,9 +1,14 @@
---- What tests need in place of the world: streams and a listener in memory.
+--- What tests need in place of the world: streams, listeners and a network in
+--- memory.
 ---
 --- With `asyncrt --virtual-time --seed=N` a run that uses nothing else is
 --- deterministic: time jumps to the next deadline, and every fault below is
 --- drawn from the seed.
 local memory = require("asyncrt.core.memory_stream")
+local net = require("asyncrt.net")
+local rt = require("asyncrt")
+
+local FIRST_PORT = 49152 -- of those that port 0 stands for
 
 ---@class asyncrt.testing.Options
 ---@field high_water integer? bytes unread by the other end at which a write
@@ -13,6 +18,7 @@ local memory = require("asyncrt.core.memory_stream")
 ---@field jitter number? at most so many seconds more; the order stays
 ---@field reset number? probability that a write resets the connection
 ---@field half_close number? probability that a write is the last of its end
+---@field address string? what a listener calls itself; "memory" by default
 
 local testing = {}
 
@@ -23,7 +29,104 @@ testing.stream_pair = memory.stream_pair
 
 --- A listener whose `dial` connects to it: its `accept` gives the other end.
 ---@param options (integer|asyncrt.testing.Options)? of its connections
----@return asyncrt.Listener
+---@return asyncrt.testing.Listener
 testing.listener = memory.listener
+
+--- A network that exists in the process only.
+---@class asyncrt.testing.Network
+---@field private options asyncrt.testing.Options
+---@field private listeners table<string, asyncrt.testing.Listener>
+---@field private port integer the next that port 0 stands for
+local Network = {}
+
+--- What an address is known by: a port on whatever host, or a path.
+local function place_of(address)
+  local port = address:match(":(%d+)$")
+  if port and not address:find("^unix:") then return port end
+  return address
+end
+
+local function failure(operation, address, reason, code)
+  return nil, ("%s %s: %s"):format(operation, address, reason), code
+end
+
+local function check_address(address, name)
+  if type(address) ~= "string" then
+    error(("bad argument #1 to '%s' (string expected, got %s)")
+      :format(name, type(address)), 3)
+  end
+end
+
+---@param address string
+---@return asyncrt.testing.Listener? listener, string? message, string? code
+function Network:listen(address)
+  if address:find("^:") then address = "127.0.0.1" .. address end
+  if place_of(address) == "0" then
+    address = address:gsub("0$", tostring(self.port))
+    self.port = self.port + 1
+  end
+  local place = place_of(address)
+  local listener = self.listeners[place]
+  if listener and not listener:is_closed() then
+    return failure("listen", address, "address already in use", "EADDRINUSE")
+  end
+  local options = { address = address }
+  for name, value in pairs(self.options) do options[name] = value end
+  self.listeners[place] = testing.listener(options)
+  return self.listeners[place]
+end
+
+---@param address string
+---@return asyncrt.Stream? conn, string? message, string? code
+function Network:dial(address)
+  local listener = self.listeners[place_of(address)]
+  if not listener or listener:is_closed() then
+    return failure("connect", address, "connection refused", "ECONNREFUSED")
+  end
+  return listener:dial()
+end
+
+--- Takes the place of the module asyncrt.net: what listens here is reached from
+--- here, and nothing else is.
+---@param options (integer|asyncrt.testing.Options)? of its connections
+---@return table net listen, connect, connect_evt and serve, as in asyncrt.net
+function testing.network(options)
+  testing.listener(options):close() -- checks them
+  if type(options) == "number" then options = { high_water = options } end
+  local network = setmetatable({
+    options = options or {},
+    listeners = {},
+    port = FIRST_PORT,
+  }, { __index = Network })
+  local there_and_back = 2 * (network.options.delay or 0)
+  local module = {}
+
+  function module.listen(address)
+    check_address(address, "listen")
+    return network:listen(address)
+  end
+
+  function module.connect_evt(address)
+    check_address(address, "connect_evt")
+    return rt.after(there_and_back):wrap(function()
+      return network:dial(address)
+    end)
+  end
+
+  function module.connect(address)
+    check_address(address, "connect")
+    rt.sleep(there_and_back)
+    return network:dial(address)
+  end
+
+  function module.serve(address, ...)
+    if type(address) == "string" then
+      address = assert(network:listen(address))
+    end
+    return net.serve(address, ...)
+  end
+
+  return module
+end
 
 return testing

@@ -65,6 +65,19 @@ function TestStreamPair:test_bytes_arrive_after_the_delay()
   lu.assertEquals(rt.now() - before, 6.0)
 end
 
+function TestStreamPair:test_a_jitter_of_microseconds_is_one()
+  local a, b = pair({ jitter = 1e-5 })
+  local start, times = rt.now(), {}
+  for _ = 1, 50 do
+    a:write("x")
+    b:read()
+    times[rt.now()] = true
+  end
+
+  lu.assertNotNil(next(times, next(times)))
+  lu.assertTrue(rt.now() > start and rt.now() - start <= 50e-5)
+end
+
 function TestStreamPair:test_delayed_bytes_are_not_for_a_poll()
   local a, b = pair({ delay = 1 })
   a:write("x")

@@ -8,6 +8,7 @@
 ---@field jitter number? at most so many seconds more
 ---@field reset number? probability that a write resets the connection
 ---@field half_close number? probability that a write is the last
+---@field address string? what a listener calls itself
 
 ---@class asyncrt.testing.Listener: asyncrt.Listener
 local Listener = {}
@@ -18,6 +19,13 @@ local Listener = {}
 ---@return string? code
 function Listener:dial() end
 
+--- What asyncrt.net has, in memory.
+---@class asyncrt.testing.Network
+---@field listen fun(address: string): asyncrt.testing.Listener?, string?, string?
+---@field connect fun(address: string): asyncrt.Stream?, string?, string?
+---@field connect_evt fun(address: string): asyncrt.Event
+---@field serve fun(address: string|asyncrt.Listener, handler: fun(conn: asyncrt.Stream), options: asyncrt.net.ServeOptions?)
+
 ---@class asyncrt.testing
 local testing = {}
 
@@ -25,6 +33,11 @@ local testing = {}
 ---@param options (integer|asyncrt.testing.Options)? of its connections
 ---@return asyncrt.testing.Listener
 function testing.listener(options) end
+
+--- A network in the process, to take the place of asyncrt.net.
+---@param options (integer|asyncrt.testing.Options)? of its connections
+---@return asyncrt.testing.Network
+function testing.network(options) end
 
 --- Two ends of a stream.
 ---@param options (integer|asyncrt.testing.Options)?
