@@ -85,11 +85,12 @@ def c_methods():
 def lua_methods():
     for path in sorted((ROOT / "scripts").rglob("*.lua")):
         text = path.read_text()
-        # A class without a comment of its own is no one's business.
+        # A method about which not a sentence is said is no one's business.
         for comment, on, name in re.findall(
                 r"((?:^---.*\n)*)^function ([A-Z]\w*|methods)[:.](\w+)\(", text,
                 re.M):
-            if comment and not name.startswith("_"):
+            said = re.search(r"^---(?!@)", comment, re.M)
+            if said and not name.startswith("_"):
                 yield (on.lower() if on != "methods" else "event"), name
 
 
