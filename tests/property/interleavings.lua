@@ -22,7 +22,8 @@ end
 ---   item    brings one item; false where nobody takes it and it does not stay
 ---   close   closes what is waited for; absent where that is not possible
 ---   left    how many items nobody has taken
---- `hopes` says that a close may come between the item and the waiter's turn.
+--- `once`: at most one item; `drops`: a close takes the items that nobody has
+--- taken; `hopes`: also one that has woken a waiter who had no turn since.
 
 local kinds = {}
 
@@ -48,6 +49,19 @@ kinds["send"] = {
   item = function(self) return select(2, rt.poll({ self.ch })) end,
   close = kinds["recv"].close,
   left = kinds["recv"].left,
+}
+
+kinds["send to a full buffer"] = {
+  setup = function(self)
+    self.ch = rt.channel(1)
+    self.ch:send("full")
+  end,
+  wait = kinds["send"].wait,
+  item = kinds["send"].item,
+  close = kinds["send"].close,
+  left = function() return nil end,
+  once = true,
+  drops = true,
 }
 
 kinds["select"] = {
@@ -120,20 +134,27 @@ kinds["write"] = {
   setup = function(self)
     self.a, self.b = testing.stream_pair(1)
     self.a:write("full")
-    self.writes = 0
+    self.written, self.read = "full", ""
   end,
   wait = function(self)
     local ok, reason = self.a:write("x")
-    if ok then self.writes = self.writes + 1 end
+    if ok then self.written = self.written .. "x" end
     return ok, reason
   end,
   -- One read makes room for one write; what was written before is "full".
   item = function(self)
     if self.a:is_closed() then return false end
-    return rt.poll({ self.b:read_evt() }) and true
+    local key, data = rt.poll({ self.b:read_evt() })
+    self.read = self.read .. (data or "")
+    return key and true
   end,
   close = function(self) self.a:close() end,
-  left = function() return nil end,
+  left = function(self)
+    self.a:close()
+    self.read = self.read .. self.b:read_all()
+    assert(self.read == self.written, self.read)
+    return nil
+  end,
   once = true,
   hopes = true,
 }
@@ -193,7 +214,7 @@ function Model:pause()
   if not self.outcome then
     if self.cancelled then
       self:decide("cancelled")
-    elseif self.stock > 0 and not (self.closed and self.kind.hopes) then
+    elseif self.stock > 0 then
       self.stock = self.stock - 1
       self:decide("item")
     elseif self.closed then
@@ -210,14 +231,14 @@ end
 function Model:item(taken)
   if self.waits and taken then
     self:decide("item")
-  elseif taken then
+  elseif taken and not (self.closed and self.kind.drops) then
     self.stock = self.stock + 1
   end
 end
 
 function Model:close()
   self.closed = true
-  if self.kind.hopes then self.stock = 0 end
+  if self.kind.hopes or self.kind.drops then self.stock = 0 end
   if self.waits then
     self:decide("closed")
   elseif self.ready and self.outcome == "item" and self.kind.hopes then
