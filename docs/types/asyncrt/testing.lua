@@ -21,10 +21,28 @@ function Listener:dial() end
 
 --- What asyncrt.net has, in memory.
 ---@class asyncrt.testing.Network
----@field listen fun(address: string): asyncrt.testing.Listener?, string?, string?
----@field connect fun(address: string): asyncrt.Stream?, string?, string?
----@field connect_evt fun(address: string): asyncrt.Event
----@field serve fun(address: string|asyncrt.Listener, handler: fun(conn: asyncrt.Stream), options: asyncrt.net.ServeOptions?)
+local Network = {}
+
+---@param address string
+---@return asyncrt.testing.Listener? listener
+---@return string? message
+---@return string? code
+function Network.listen(address) end
+
+---@param address string
+---@return asyncrt.Stream? conn
+---@return string? message
+---@return string? code
+function Network.connect(address) end
+
+---@param address string
+---@return asyncrt.Event
+function Network.connect_evt(address) end
+
+---@param address string|asyncrt.Listener
+---@param handler fun(conn: asyncrt.Stream)
+---@param options asyncrt.net.ServeOptions?
+function Network.serve(address, handler, options) end
 
 ---@class asyncrt.testing
 local testing = {}
