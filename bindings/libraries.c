@@ -1,5 +1,6 @@
 /* The standard library: every module in C and every embedded script. */
 #include "bindings.h"
+#include "components.h"
 #include "error.h"
 
 #include <lauxlib.h>
@@ -69,12 +70,17 @@ static int load_core(lua_State *L) {
 /* An error message names a function after the loaded module that has it: there
  * must be one, the public one. */
 static void hide_core(lua_State *L) {
+  const art_component *component;
   const luaL_Reg *module;
 
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   for (module = modules; module->name != NULL; module++) {
     lua_pushnil(L);
     lua_setfield(L, -2, module->name);
+  }
+  for (component = art_components(); component->name != NULL; component++) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, component->name);
   }
   lua_pop(L, 1);
 }
@@ -94,6 +100,7 @@ static int load_script(lua_State *L) {
 
 static int preload_all(lua_State *L) {
   const struct asyncrt_script *script;
+  const art_component *component;
   const luaL_Reg *module;
 
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -102,6 +109,13 @@ static int preload_all(lua_State *L) {
     lua_pushnil(L);
     lua_pushcclosure(L, load_core, 2);
     lua_setfield(L, -2, module->name);
+  }
+  for (component = art_components(); component->name != NULL; component++) {
+    lua_pushlightuserdata(L, (void *) (uintptr_t) component);
+    lua_pushcclosure(L, art_open_component, 1);
+    lua_pushnil(L);
+    lua_pushcclosure(L, load_core, 2);
+    lua_setfield(L, -2, component->name);
   }
   for (script = asyncrt_scripts; script->name != NULL; script++) {
     lua_pushlightuserdata(L, (void *) (uintptr_t) script);

@@ -21,7 +21,7 @@ scheduler=()
 for file in runtime/**/*.[ch]; do
   [ "$file" = runtime/main.c ] || scheduler+=("$file")
 done
-bindings=(bindings/*.[ch])
+bindings=(bindings/**/*.[ch])
 scripts=(scripts/**/*.lua)
 
 [ ${#scheduler[@]} -eq 0 ] ||
@@ -36,10 +36,11 @@ for file in "${scheduler[@]}"; do
 done | report 'the runtime includes its own headers only'
 
 # A module is opened by art_open_x; a file that opens none is a part of those
-# that include it.
+# that include it. What stands in a folder belongs to the component of its name.
 for file in "${bindings[@]}"; do
   name=$(basename "${file%.[ch]}")
-  grep -qs '^int art_open_' "bindings/$name.c" || continue
+  [[ $file == bindings/*/* ]] ||
+    grep -qs '^int art_open_' "bindings/$name.c" || continue
   for header in $(sed -nE 's/^ *# *include *"([^"]+)\.h".*/\1/p' "$file"); do
     case $header in
       bindings | stream | "$name") ;;
