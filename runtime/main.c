@@ -14,7 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #define WATCH_MS 1000 /* a step that takes longer is reported */
 
@@ -426,6 +430,26 @@ static void open_standard_streams(void) {
       _exit(ASYNCRT_EXIT_ERROR);
 }
 
+/* A connection is a descriptor, and the soft limit is there for select(2),
+ * which is not used. */
+static void raise_descriptor_limit(void) {
+  struct rlimit limit;
+
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A collection frees what the next messages will need again: malloc is not to
+ * give it back to the kernel in between, page by page. */
+static void keep_freed_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TOP_PAD, 1 << 20);
+#endif
+}
+
 /* The status of the run, unless its output is incomplete. */
 static int flush_output(int status) {
   if (fflush(stdout) == 0 && !ferror(stdout)) return status;
@@ -493,6 +517,8 @@ int main(int argc, char **argv) {
   int status;
 
   open_standard_streams();
+  raise_descriptor_limit();
+  keep_freed_memory();
   set_handler(SIGPIPE);
   status = parse_options(&cmd);
   if (status != ASYNCRT_EXIT_OK) return status;
