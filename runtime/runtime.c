@@ -531,6 +531,17 @@ static uint64_t patience(asyncrt *rt) {
   return next > now ? next - now : 0;
 }
 
+/* True where a busy tick may leave out its poll: no descriptor is watched, so
+ * that there is nothing to poll for but signals and wake-ups from other
+ * threads, and these were looked for a moment ago. A poll is a call into the
+ * kernel, which costs as much as many steps. */
+static bool may_skip_poll(const asyncrt *rt) {
+  return rt->ready_first != NULL && rt->watched == 0 && !rt->loop_changed &&
+         !rt->options.virtual_time &&
+         rt->tick_now - rt->polled_at < ART_IDLE_POLL_NS &&
+         !uv_loop_alive(rt->loop);
+}
+
 static void tick(lua_State *L, asyncrt *rt) {
   rt->ticks++;
   if (rt->watch.requests != 0) art_watch_answer(L, rt);
@@ -545,11 +556,12 @@ static void tick(lua_State *L, asyncrt *rt) {
     if (rt->ready_first == NULL && rt->external == 0) break_deadlock(L, rt);
     return;
   }
+  if (may_skip_poll(rt)) return;
   if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_BEFORE_POLL, NULL);
   art_poll_loop(rt);
   art_poll_wait(rt, patience(rt));
   if (rt->notes.wanted != 0) art_notes_tell(L, rt, ART_NOTE_AFTER_POLL, NULL);
-  rt->tick_now = asyncrt_now(rt);
+  rt->tick_now = rt->polled_at = asyncrt_now(rt);
   art_timers_fire(rt);
 }
 

@@ -17,9 +17,11 @@
 #define ART_TICK_STEPS 61 /* task steps between two polls */
 #define ART_STEP_OPS 128  /* ops that need not wait in one step */
 #define ART_POOLED_THREADS 256
-#define ART_TICK_NS 2000000u /* a tick that took longer ends early */
-#define ART_BUFFER 65536     /* bytes of the buffer that all reads share */
-#define ART_OPS_CLASSES 16   /* arrays of 4, 8, … 131,072 ops are pooled */
+#define ART_TICK_NS 2000000u      /* a tick that took longer ends early */
+#define ART_IDLE_POLL_NS 1000000u /* between polls for nothing in particular \
+                                   */
+#define ART_BUFFER 65536          /* bytes of the buffer that all reads share */
+#define ART_OPS_CLASSES 16 /* arrays of 4, 8, … 131,072 ops are pooled */
 
 /* The clock is one of two; nothing else reads time. */
 typedef struct art_clock {
@@ -53,7 +55,8 @@ struct asyncrt {
   asyncrt_options options;
   const art_clock *clock; /* borrowed; static */
   uint64_t virtual_now;
-  uint64_t tick_now; /* the clock when timers were last fired */
+  uint64_t tick_now;  /* the clock when timers were last fired */
+  uint64_t polled_at; /* the clock after the last poll */
   uint64_t random[4];
 
   art_task *current;

@@ -67,4 +67,16 @@ function TestRealClock:test_a_task_that_never_waits_long_does_not_keep_a_timer_b
   lu.assertTrue(took >= 0.02 and took < 5, took)
 end
 
+function TestRealClock:test_a_busy_tick_does_not_poll_for_nothing()
+  local polls = 0
+  rt.instrument({ before_poll = function() polls = polls + 1 end })
+  local start, ticks = rt.now(), rt.stats().ticks
+  while rt.stats().ticks < ticks + 2000 do rt.yield() end
+  local took = rt.now() - start
+  rt.instrument(nil)
+
+  -- Once a millisecond it looks for signals; no less while something is due.
+  lu.assertTrue(polls <= took * 1000 + 1, polls)
+end
+
 harness.run()
