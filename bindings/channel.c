@@ -16,6 +16,7 @@ enum { CHANNEL_NAME = 1, CHANNEL_REASON, CHANNEL_TABLE, CHANNEL_RING = 3 };
 #define UNBOUNDED SIZE_MAX
 
 typedef struct art_channel {
+  const char *tag; /* first, and &channel_tag: see art_check_tagged */
   asyncrt_queue receivers, senders;
   size_t capacity;
   size_t count, head; /* buffered values; place of the first */
@@ -23,6 +24,8 @@ typedef struct art_channel {
   bool small;
   bool closed;
 } art_channel;
+
+static const char channel_tag;
 
 /* What the completer left in op->status. */
 enum { WOKEN_BY_CLOSE, WOKEN_BY_VALUE };
@@ -67,9 +70,12 @@ static void buffer_push(lua_State *L, art_channel *ch, int index) {
 
 /* Pushes the first value. */
 static void buffer_pop(lua_State *L, art_channel *ch, int index) {
+  int type;
+
   if (ch->small) {
     lua_getiuservalue(L, index, CHANNEL_RING + (int) ch->head);
-    if (!lua_isnumber(L, -1) && !lua_isboolean(L, -1)) {
+    type = lua_type(L, -1);
+    if (type != LUA_TNUMBER && type != LUA_TBOOLEAN) {
       lua_pushnil(L); /* the value may be collected once it was received */
       lua_setiuservalue(L, index, CHANNEL_RING + (int) ch->head);
     }
@@ -223,7 +229,8 @@ static const asyncrt_op_type send_op = {
 /* --- Methods --- */
 
 static art_channel *check_channel(lua_State *L) {
-  return art_check_self(L, 1, "asyncrt.channel");
+  return art_check_tagged(L, 1, &channel_tag, sizeof(art_channel),
+                          "asyncrt.channel");
 }
 
 static void check_value(lua_State *L) {
@@ -389,6 +396,7 @@ static int channel_new(lua_State *L) {
                                      (capacity > 0 ? (int) capacity : 0)
                                : CHANNEL_TABLE);
   memset(ch, 0, sizeof(*ch));
+  ch->tag = &channel_tag;
   ch->capacity = capacity;
   ch->small = small;
   ch->ring = small ? capacity : 0;
