@@ -63,7 +63,10 @@ static int take(art_listener *listener, art_stream **stream) {
   }
   if (!listener->readable) return UV_EAGAIN;
   error = listener->type->accept(listener, stream);
-  if (error == UV_EAGAIN) listener->readable = false;
+  if (error == UV_EAGAIN) {
+    listener->readable = false;
+    art_poll_want(listener->rt, &listener->watcher, ART_READABLE);
+  }
   return error;
 }
 

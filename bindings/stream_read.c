@@ -118,6 +118,12 @@ static void keep(art_stream *stream, const char *data, size_t size) {
   stream->received->end += size;
 }
 
+/* There is nothing to read before readiness is told. */
+static void exhausted(art_stream *stream) {
+  stream->readable = stream->hangup = false;
+  art_poll_want(stream->rt, &stream->watcher, ART_READABLE);
+}
+
 /* Receives once. Returns the number of bytes; 0 for none, then the stream's
  * state says why. */
 static size_t receive(art_stream *stream, char *data, size_t size) {
@@ -128,7 +134,7 @@ static size_t receive(art_stream *stream, char *data, size_t size) {
      * hang-up there is none. */
     if ((size_t) received < size && !stream->hangup &&
         !stream->type->short_reads)
-      stream->readable = false;
+      exhausted(stream);
     if (stream->times != NULL) art_stream_time_moved(stream);
     return (size_t) received;
   }
@@ -138,7 +144,7 @@ static size_t receive(art_stream *stream, char *data, size_t size) {
   else if (received == 0)
     stream->ended = true;
   else if (received == UV_EAGAIN)
-    stream->readable = stream->hangup = false;
+    exhausted(stream);
   else
     stream->read_error = (int) received;
   return 0;

@@ -136,7 +136,10 @@ void art_stream_flush(art_stream *stream) {
     sent = send_parts(stream, parts, count);
     if (stream->write_error != 0) break;
     dequeue(stream, sent);
-    if (sent < total) break;
+    if (sent < total) {
+      art_poll_want(stream->rt, &stream->watcher, ART_WRITABLE);
+      break;
+    }
   }
   if (!stream->closing)
     art_stream_wake_writers(stream);
@@ -166,6 +169,8 @@ void art_stream_accept(art_stream *stream, const struct iovec *parts,
     int error = art_stream_watch(stream);
     if (error != 0) fail(stream, error);
   }
+  if (stream->queued > 0)
+    art_poll_want(stream->rt, &stream->watcher, ART_WRITABLE);
 }
 
 /* --- The op --- */

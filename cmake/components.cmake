@@ -30,7 +30,7 @@ function(asyncrt_component name module package)
   target_include_directories(asyncrt_${name} PRIVATE
     bindings/${name} bindings runtime runtime/include)
   target_compile_definitions(asyncrt_${name} PRIVATE
-    ART_STACK_HEADROOM=${asyncrt_stack_headroom})
+    $<TARGET_PROPERTY:asyncrt_runtime,INTERFACE_COMPILE_DEFINITIONS>)
   # The runtime's own symbols are those of the program that loads it.
   target_include_directories(asyncrt_${name} SYSTEM PRIVATE
     ${ASYNCRT_LUA_INCLUDE_DIRS} ${ASYNCRT_UV_INCLUDE_DIRS})

@@ -1,5 +1,5 @@
-/* Waiting for file descriptors: one edge-triggered epoll set, with the libuv
- * loop as one of its members. */
+/* Waiting for file descriptors: by epoll where there is one, else by uv_poll.
+ */
 #ifndef ART_POLLER_H
 #define ART_POLLER_H
 
@@ -14,7 +14,10 @@ typedef struct art_watcher {
   int fd;
   bool watched;
   void (*on_ready)(struct art_watcher *watcher, unsigned events);
-  struct art_watcher *next; /* in the runtime's list of watchers to free */
+  union {
+    struct art_watcher *next; /* in the runtime's list of watchers to free */
+    void *poll;               /* until then; owned: what watches it */
+  } u;
 } art_watcher;
 
 int art_poll_init(asyncrt *rt);
@@ -25,6 +28,10 @@ int art_poll_add(asyncrt *rt, art_watcher *watcher);
 
 /* Stops watching; close the descriptor after it. */
 void art_poll_remove(asyncrt *rt, art_watcher *watcher);
+
+/* Tells that reading (or writing) found nothing (or no room): the next edge is
+ * waited for. */
+void art_poll_want(asyncrt *rt, art_watcher *watcher, unsigned events);
 
 /* Frees, with free(), the structure that starts with `watcher` once no event
  * of the current batch can point at it. */

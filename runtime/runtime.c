@@ -271,7 +271,9 @@ asyncrt *asyncrt_new(uv_loop_t *loop, const asyncrt_options *options) {
   rt->loop = loop;
   rt->clock = rt->options.virtual_time ? &virtual_clock : &real_clock;
   rt->requested_status = -1;
+#ifndef ART_POLLER_UV
   rt->poll_fd = -1;
+#endif
   rt->base_frame.u.rt = rt;
   seed_random(rt, rt->options.seed);
   rt->buffer = malloc(ART_BUFFER);

@@ -106,7 +106,11 @@ struct asyncrt {
   art_forgotten *forgotten; /* owned; while sites are recorded, last first */
   art_task *guarded; /* borrowed; a deadlock cancels it in main's place */
 
+#ifdef ART_POLLER_UV
+  uv_timer_t poll_timer; /* its data: NULL if it was never opened */
+#else
   int poll_fd;
+#endif
   uv_async_t waker; /* wakes the loop; unreferenced; its data: NULL if closed */
   bool loop_changed;
   uint32_t watched;

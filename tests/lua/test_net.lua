@@ -730,4 +730,31 @@ function TestMany:test_a_thousand_connections_at_once()
   server:join()
 end
 
+TestLoop = {}
+
+-- How often the loop went round in a twentieth of a second.
+local function rounds()
+  local ticks = rt.stats().ticks
+  rt.sleep(0.05)
+  return rt.stats().ticks - ticks
+end
+
+function TestLoop:test_it_sleeps_while_nobody_reads_what_came()
+  local listener <close> = net.listen(LOOPBACK)
+  local client <close> = net.connect(listener:address())
+  local peer <close> = listener:accept()
+
+  peer:write("xx")
+  client:peek(1)
+  rt.select({ client:read_exact_evt(3), timeout = 0.01 }) -- it is watched now
+  peer:write("x")
+  rt.sleep(0.01)
+  lu.assertTrue(rounds() < 10)
+  peer:shutdown()
+  rt.sleep(0.01)
+  lu.assertTrue(rounds() < 10)
+  lu.assertEquals(client:read_all(), "xxx")
+  lu.assertTrue(rounds() < 10)
+end
+
 harness.run()
