@@ -1,148 +1,16 @@
 /* asyncrt.core.select: waiting for the first of several events. */
+#include "arm.h"
 #include "bindings.h"
 #include "error.h"
 #include "op.h"
 #include "runtime.h"
 #include "timer.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A poll of at most this many arms needs no memory. */
 #define POLL_INLINE 8
-
-/* --- Arms --- */
-
-static bool is_nan(lua_State *L, int index) {
-  return lua_type(L, index) == LUA_TNUMBER && isnan(lua_tonumber(L, index));
-}
-
-static _Noreturn void raise_no_event(lua_State *L, int key, int value) {
-  const char *name = luaL_tolstring(L, key, NULL);
-
-  if (is_nan(L, value))
-    art_raise(L, "arm '%s' is no event: a time cannot be NaN", name);
-  art_raise(L, "arm '%s' is no event (a %s value)%s", name,
-            luaL_typename(L, value),
-            lua_type(L, value) == LUA_TFUNCTION
-                ? "; to run code when an arm is chosen, use :wrap"
-                : "");
-}
-
-/* What the arm at `value` is; a number is a time limit. */
-static art_event_kind kind_of(lua_State *L, int value,
-                              asyncrt_prepare_fn *prepare) {
-  if (lua_type(L, value) == LUA_TNUMBER)
-    return isnan(lua_tonumber(L, value)) ? ART_EVENT_NONE : ART_EVENT_BASE;
-  return art_event_of(L, value, prepare);
-}
-
-static void prepare_arm(lua_State *L, int value, asyncrt_op *op) {
-  asyncrt_prepare_fn prepare = NULL;
-
-  if (lua_type(L, value) == LUA_TNUMBER) {
-    art_timer_prepare(
-        L, op,
-        art_deadline(asyncrt_now(art_runtime_of(L)), lua_tonumber(L, value)));
-    return;
-  }
-  art_event_of(L, value, &prepare);
-  prepare(L, value, op);
-}
-
-/* Strings by their bytes. */
-static bool string_before(lua_State *L, int a, int b) {
-  size_t a_length, b_length;
-  const char *a_text = lua_tolstring(L, a, &a_length);
-  const char *b_text = lua_tolstring(L, b, &b_length);
-  int order = memcmp(a_text, b_text, a_length < b_length ? a_length : b_length);
-
-  return order < 0 || (order == 0 && a_length < b_length);
-}
-
-enum { RANK_INTEGER, RANK_STRING, RANK_FLOAT, RANK_BOOLEAN, RANK_OBJECT };
-
-static int rank_of(lua_State *L, int index) {
-  switch (lua_type(L, index)) {
-    case LUA_TNUMBER:
-      return lua_isinteger(L, index) ? RANK_INTEGER : RANK_FLOAT;
-    case LUA_TSTRING: return RANK_STRING;
-    case LUA_TBOOLEAN: return RANK_BOOLEAN;
-    default: return RANK_OBJECT;
-  }
-}
-
-/* Orders keys: integers ascending, then, where `all` is wanted, strings, floats
- * and booleans, then objects, whose addresses grow with the time of their
- * creation under virtual time; else the rest as they come. */
-static bool comes_before(lua_State *L, int a, int b, bool all) {
-  int a_rank = rank_of(L, a), b_rank = rank_of(L, b);
-
-  if (a_rank == RANK_INTEGER && b_rank == RANK_INTEGER)
-    return lua_tointeger(L, a) < lua_tointeger(L, b);
-  if (!all) return a_rank == RANK_INTEGER && b_rank != RANK_INTEGER;
-  if (a_rank != b_rank) return a_rank < b_rank;
-  switch (a_rank) {
-    case RANK_STRING: return string_before(L, a, b);
-    case RANK_FLOAT: return lua_tonumber(L, a) < lua_tonumber(L, b);
-    case RANK_BOOLEAN: return lua_toboolean(L, a) < lua_toboolean(L, b);
-    default: return lua_topointer(L, a) < lua_topointer(L, b);
-  }
-}
-
-/* Moves the last pair, at `last`, to its place among those from `base` on. */
-static void sort_in(lua_State *L, int base, int last, bool all) {
-  int low = base, high = last;
-
-  if (last == base || !comes_before(L, last, last - 2, all)) return;
-  while (low < high) {
-    int middle = base + ((low - base) / 2 + (high - base) / 2) / 2 * 2;
-
-    if (comes_before(L, last, middle, all))
-      high = middle;
-    else
-      low = middle + 2;
-  }
-  lua_rotate(L, low, 2);
-}
-
-/* The arms table is at 1. Pushes its pairs of key and event, from index 2 on,
- * in their order. Returns their number, or -1 where a composite is among them.
- * Raises for a value that is no event. */
-static int push_arms(lua_State *L) {
-  asyncrt *rt = art_runtime_of(L);
-  bool all = rt->options.virtual_time, composite = false;
-  asyncrt_prepare_fn prepare;
-  int count = 0;
-
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  lua_pushnil(L);
-  while (lua_next(L, 1) != 0) {
-    int key = 2 + 2 * count;
-
-    if (lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
-      lua_pop(L, 1); /* false, like nil, is no arm */
-      continue;
-    }
-    switch (kind_of(L, -1, &prepare)) {
-      case ART_EVENT_NONE: raise_no_event(L, key, key + 1);
-      case ART_EVENT_COMPOSITE: composite = true; break;
-      default: break;
-    }
-    luaL_checkstack(L, 8, "too many arms");
-    lua_pushvalue(L, key); /* lua_next goes on from it */
-    if (count > 0 && comes_before(L, key, key - 2, all)) {
-      lua_insert(L, 2);
-      sort_in(L, 3, key + 1, all);
-      lua_pushvalue(L, 2);
-      lua_remove(L, 2);
-    }
-    count++;
-  }
-  return composite ? -1 : count;
-}
 
 /* --- select --- */
 
@@ -180,7 +48,7 @@ static int returned(lua_State *L, int status, lua_KContext context) {
  * sync; the keys in place of handlers, so that code can break and return. */
 static int select_select(lua_State *L) {
   art_task *task = art_check_blocking(L);
-  int count = push_arms(L), i;
+  int count = art_push_arms(L), i;
   asyncrt_op *ops;
 
   if (count < 0) {
@@ -190,7 +58,7 @@ static int select_select(lua_State *L) {
   }
   luaL_checkstack(L, 2 * count + LUA_MINSTACK, "too many arms");
   ops = art_ops_take(L, task, (uint32_t) count);
-  for (i = 0; i < count; i++) prepare_arm(L, 3 + 2 * i, &ops[i]);
+  for (i = 0; i < count; i++) art_arm_prepare(L, 3 + 2 * i, &ops[i]);
   return art_perform_any(L, task, selected);
 }
 
@@ -215,7 +83,7 @@ static int attempt_once(lua_State *L, int first, int step, int count,
     art_raise(L, "not enough memory");
   for (i = 0; i < count; i++) {
     ops[i].wait = &task->wait;
-    prepare_arm(L, first + i * step, &ops[i]);
+    art_arm_prepare(L, first + i * step, &ops[i]);
   }
   return art_attempt_any(L, rt, ops, (uint32_t) count, chosen);
 }
@@ -226,7 +94,7 @@ static int attempt_once(lua_State *L, int first, int step, int count,
  * never gives way, is no cancellation point: a loop of polls needs a yield().
  */
 static int select_poll(lua_State *L) {
-  int count = push_arms(L), results;
+  int count = art_push_arms(L), results;
   uint32_t chosen = 0;
 
   if (count < 0) {
@@ -247,9 +115,9 @@ static int select_poll(lua_State *L) {
 /* Raises unless the value at `arg` is an event. */
 static art_event_kind check_event(lua_State *L, int arg) {
   asyncrt_prepare_fn prepare;
-  art_event_kind kind = kind_of(L, arg, &prepare);
+  art_event_kind kind = art_arm_kind(L, arg, &prepare);
 
-  if (is_nan(L, arg)) art_raise_argument(L, arg, "a time cannot be NaN");
+  if (art_is_nan(L, arg)) art_raise_argument(L, arg, "a time cannot be NaN");
   if (kind == ART_EVENT_NONE) luaL_typeerror(L, arg, "event");
   return kind;
 }
@@ -268,7 +136,7 @@ static int select_sync(lua_State *L) {
     return returned(L, LUA_OK, 0);
   }
   op = asyncrt_prepare(L, NULL, NULL);
-  prepare_arm(L, 1, op);
+  art_arm_prepare(L, 1, op);
   return asyncrt_perform(L, op);
 }
 
@@ -309,7 +177,7 @@ static int select_sync_timeout(lua_State *L) {
   }
   task = art_task_of(L);
   ops = art_ops_take(L, task, 2);
-  prepare_arm(L, 2, &ops[0]);
+  art_arm_prepare(L, 2, &ops[0]);
   art_timer_prepare(L, &ops[1], at);
   ops[1].type = &art_time_limit_op;
   return art_perform_any(L, task, limited);
@@ -397,7 +265,7 @@ static int select_composite(lua_State *L) {
 /* node(event) -> the node of a composite, true for a base event, else false */
 static int select_node(lua_State *L) {
   asyncrt_prepare_fn prepare;
-  art_event_kind kind = kind_of(L, 1, &prepare);
+  art_event_kind kind = art_arm_kind(L, 1, &prepare);
 
   if (kind == ART_EVENT_COMPOSITE)
     lua_getiuservalue(L, 1, 1);
@@ -410,7 +278,7 @@ static int select_node(lua_State *L) {
 static int select_arms(lua_State *L) {
   int count, i;
 
-  push_arms(L);
+  art_push_arms(L);
   count = lua_gettop(L) - 1;
   lua_createtable(L, count, 0);
   lua_insert(L, 2);
@@ -484,7 +352,7 @@ static int select_perform(lua_State *L) {
   luaL_checkstack(L, 3 * count + LUA_MINSTACK, "too many arms");
   for (i = 1; i <= count; i++) lua_rawgeti(L, 1, i);
   ops = art_ops_take(L, task, (uint32_t) count);
-  for (i = 0; i < count; i++) prepare_arm(L, first + i, &ops[i]);
+  for (i = 0; i < count; i++) art_arm_prepare(L, first + i, &ops[i]);
   if (with_limit) ops[count - 1].type = &art_time_limit_op;
   if (nacks->count > 0) task->wait.nacks = nacks;
   return art_perform_any(L, task, performed_flat);
