@@ -7,14 +7,17 @@
 
 #include <math.h>
 
+static lua_Number in_seconds(uint64_t ns) {
+  return (lua_Number) ns / ART_NS_PER_SECOND;
+}
+
 /* now() -> number
  *
  * Seconds on a monotonic clock whose start is arbitrary: compare two readings,
  * never a reading with a date. Under --virtual-time it starts at 0.0 and stands
  * still while code runs. Source: uv_hrtime(). */
 static int time_now(lua_State *L) {
-  lua_pushnumber(L, (lua_Number) asyncrt_now(art_runtime_of(L)) /
-                        ART_NS_PER_SECOND);
+  lua_pushnumber(L, in_seconds(asyncrt_now(art_runtime_of(L))));
   return 1;
 }
 
@@ -69,8 +72,14 @@ static int time_after(lua_State *L) {
 
 static void prepare_at(lua_State *L, int index, asyncrt_op *op) {
   const double *when = asyncrt_event_data(L, index);
+  uint64_t at = art_deadline(0, *when);
 
-  art_timer_prepare(L, op, art_deadline(0, *when));
+  /* The first nanosecond at which now() gives no less: seconds are rounded. */
+  if (at != UINT64_MAX) {
+    while (at > 0 && in_seconds(at - 1) >= *when) at--;
+    while (in_seconds(at) < *when) at++;
+  }
+  art_timer_prepare(L, op, at);
 }
 
 /* at(time) -> event

@@ -156,6 +156,16 @@ function TestEvents:test_at_of_the_present_and_the_past_is_ready()
   end
 end
 
+function TestEvents:test_at_is_ready_exactly_from_its_time_on()
+  for _ = 1, harness.rounds(2000) do
+    local when = rt.now() + math.random()
+    rt.sync(rt.at(when))
+    lu.assertTrue(rt.now() >= when)
+    lu.assertAlmostEquals(rt.now(), when, 2e-9)
+    lu.assertEquals({ rt.poll({ now = rt.at(rt.now()) }) }, { "now" })
+  end
+end
+
 TestYear = {}
 
 function TestYear:test_a_year_of_minutes_keeps_time_and_memory()
