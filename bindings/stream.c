@@ -219,6 +219,8 @@ int art_stream_push_error(lua_State *L, art_stream *stream,
                           const char *operation, int error) {
   char peer[ART_ADDRESS_TEXT];
 
+  if (stream->type->push_error != NULL)
+    return stream->type->push_error(L, stream, operation, error);
   stream->type->address(stream, true, peer, sizeof(peer));
   return asyncrt_push_error(L, operation, peer, error);
 }

@@ -18,7 +18,7 @@ typedef struct art_buffer art_buffer;
 typedef struct art_chunk art_chunk;
 typedef struct art_stream_times art_stream_times;
 
-/* What a kind of stream does. None of these calls Lua. */
+/* What a kind of stream does. None of these calls Lua, but push_error. */
 typedef struct art_stream_type {
   const char *kind; /* for reports: "socket" */
 
@@ -49,6 +49,11 @@ typedef struct art_stream_type {
   /* Sets an option of a socket; UV_ENOTSUP elsewhere. May be NULL. */
   int (*set_nodelay)(art_stream *stream, bool on);
   int (*set_keepalive)(art_stream *stream, unsigned seconds);
+
+  /* Pushes nil, message, code for a failed operation, where a kind has more to
+   * tell than the name of `error`; returns 3. May be NULL. */
+  int (*push_error)(lua_State *L, art_stream *stream, const char *operation,
+                    int error);
 
   bool short_reads; /* a short count does not mean that nothing is left */
   bool patient;     /* a close flushes what is queued however long it takes */
@@ -95,6 +100,12 @@ art_stream *art_check_stream(lua_State *L, int arg);
 void art_stream_ready(art_stream *stream, unsigned events);
 /* The same as the on_ready of a watcher. */
 void art_stream_on_ready(art_watcher *watcher, unsigned events);
+
+/* For bytes that come unasked: keeps them for later reads. Without memory the
+ * stream fails, rather than go on with a gap. */
+void art_stream_keep(art_stream *stream, const char *data, size_t size);
+/* Bytes received and not read. */
+size_t art_stream_unread(const art_stream *stream);
 
 /* Closes a stream: waits end, queued bytes are flushed in the background
  * unless `reset`. The stream may be freed when it returns. */

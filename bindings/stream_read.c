@@ -58,7 +58,7 @@ static art_stream *stream_of(const asyncrt_op *op) {
 
 /* --- The bytes received and not yet read --- */
 
-static size_t unread(const art_stream *stream) {
+size_t art_stream_unread(const art_stream *stream) {
   const art_buffer *buffer = stream->received;
 
   return buffer != NULL ? buffer->end - buffer->start : 0;
@@ -80,7 +80,7 @@ static void consume(art_stream *stream, size_t size) {
 /* Makes room for `extra` bytes behind the unread ones. */
 static bool reserve(art_stream *stream, size_t extra) {
   art_buffer *buffer = stream->received;
-  size_t size = unread(stream), capacity;
+  size_t size = art_stream_unread(stream), capacity;
 
   if (buffer != NULL) {
     if (buffer->capacity - buffer->end >= extra) return true;
@@ -106,9 +106,7 @@ static bool reserve(art_stream *stream, size_t extra) {
   return true;
 }
 
-/* Keeps bytes for later reads. Without memory the stream fails, rather than
- * go on with a gap. */
-static void keep(art_stream *stream, const char *data, size_t size) {
+void art_stream_keep(art_stream *stream, const char *data, size_t size) {
   if (size == 0) return;
   if (!reserve(stream, size)) {
     stream->read_error = UV_ENOMEM;
@@ -153,7 +151,7 @@ static size_t receive(art_stream *stream, char *data, size_t size) {
 /* Receives once behind the unread bytes; `wanted` is the size of the item, if
  * known. Large items thus arrive in place, in ever larger portions. */
 static void receive_more(art_stream *stream, size_t wanted) {
-  size_t size = unread(stream), space = size;
+  size_t size = art_stream_unread(stream), space = size;
   art_buffer *buffer;
 
   if (space < LEAST_SPACE) space = LEAST_SPACE;
@@ -281,7 +279,7 @@ static int push_too_long(lua_State *L, const asyncrt_op *op) {
 /* The stream has ended before the item was whole. */
 static int push_end(lua_State *L, const asyncrt_op *op) {
   art_stream *stream = stream_of(op);
-  size_t size = unread(stream);
+  size_t size = art_stream_unread(stream);
 
   if (size == 0) {
     lua_pushnil(L);
@@ -303,13 +301,13 @@ static int receive_item(asyncrt_op *op, lua_State *L) {
 
   if (size == 0) return ASYNCRT_NOT_READY;
   if (find_item(op, data, size, false, &length) != ITEM_WHOLE) {
-    keep(stream, data, size);
+    art_stream_keep(stream, data, size);
     return ASYNCRT_NOT_READY;
   }
   if (framing_of(op) == READ_PEEK)
-    keep(stream, data, size);
+    art_stream_keep(stream, data, size);
   else
-    keep(stream, data + length, size - length);
+    art_stream_keep(stream, data + length, size - length);
   /* Should there be no memory for the item, its loss is not to go unseen. */
   error = stream->read_error;
   stream->read_error = UV_ENOMEM;
@@ -331,7 +329,7 @@ static int receive_into(asyncrt_op *op, lua_State *L) {
 
 static bool has_something(const art_stream *stream) {
   return stream->readable || stream->ended || stream->read_error != 0 ||
-         unread(stream) > 0;
+         art_stream_unread(stream) > 0;
 }
 
 /* Takes the item, receiving as long as there is something to receive. */
@@ -341,7 +339,7 @@ static int read_now(asyncrt_op *op, lua_State *L) {
   if (framing_of(op) == READ_NOTHING)
     return has_something(stream) ? ASYNCRT_DONE(0) : ASYNCRT_NOT_READY;
   for (;;) {
-    size_t size = unread(stream), length;
+    size_t size = art_stream_unread(stream), length;
     const char *data =
         size > 0 ? stream->received->data + stream->received->start : "";
     int results;
@@ -373,7 +371,7 @@ static bool read_ahead(asyncrt_op *op) {
   art_stream *stream = stream_of(op);
 
   for (;;) {
-    size_t size = unread(stream), length;
+    size_t size = art_stream_unread(stream), length;
     const char *data =
         size > 0 ? stream->received->data + stream->received->start : "";
 
@@ -385,7 +383,7 @@ static bool read_ahead(asyncrt_op *op) {
       receive_more(stream, op->u.pair.size);
     } else {
       size = receive(stream, stream->rt->buffer, ART_BUFFER);
-      keep(stream, stream->rt->buffer, size);
+      art_stream_keep(stream, stream->rt->buffer, size);
     }
   }
 }
@@ -505,12 +503,13 @@ size_t art_stream_move(art_stream *from, art_stream *to, size_t most) {
     part.iov_base = from->rt->buffer;
     part.iov_len = receive(from, part.iov_base, ART_BUFFER);
     if (part.iov_len > most) {
-      keep(from, from->rt->buffer + most, part.iov_len - most);
+      art_stream_keep(from, from->rt->buffer + most, part.iov_len - most);
       part.iov_len = most;
     }
   } else {
     part.iov_base = buffer->data + buffer->start;
-    part.iov_len = unread(from) < most ? unread(from) : most;
+    part.iov_len =
+        art_stream_unread(from) < most ? art_stream_unread(from) : most;
   }
   if (part.iov_len > 0) art_stream_accept(to, &part, 1);
   if (buffer != NULL) consume(from, part.iov_len);
