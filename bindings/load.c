@@ -102,7 +102,11 @@ static int load_chunk(lua_State *L) {
       lua_replace(L, 2);
     }
     if (!read_piece(L)) return 2;
-    if (is_binary(L, -1)) {
+    if (lua_isnil(L, -1)) { /* the end; `read_on` would ask once more */
+      lua_pushliteral(L, "");
+      lua_replace(L, 1);
+      lua_pop(L, 1);
+    } else if (is_binary(L, -1)) {
       if (!read_binary(L)) return 2;
     } else {
       lua_pushvalue(L, 1);

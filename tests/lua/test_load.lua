@@ -24,6 +24,19 @@ function TestLoad:test_load_takes_the_pieces_of_a_function()
   lu.assertEquals(chunk(), 3)
 end
 
+function TestLoad:test_a_function_is_not_called_again_after_its_nil()
+  local pieces = { nil, "return 1" }
+  local calls = 0
+
+  local chunk = load(function()
+    calls = calls + 1
+    return pieces[calls]
+  end)
+
+  lu.assertEquals(calls, 1)
+  lu.assertNil(chunk())
+end
+
 function TestLoad:test_load_reports_a_syntax_error_with_its_name()
   local chunk, message = load("x = = 1", "=named")
 
