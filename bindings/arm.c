@@ -32,6 +32,14 @@ art_event_kind art_arm_kind(lua_State *L, int value,
   return art_event_of(L, value, prepare);
 }
 
+art_event_kind art_check_arm(lua_State *L, int key, int value,
+                             asyncrt_prepare_fn *prepare) {
+  art_event_kind kind = art_arm_kind(L, value, prepare);
+
+  if (kind == ART_EVENT_NONE) raise_no_event(L, key, value);
+  return kind;
+}
+
 void art_arm_prepare(lua_State *L, int value, asyncrt_op *op) {
   asyncrt_prepare_fn prepare = NULL;
 
@@ -117,11 +125,8 @@ int art_push_arms(lua_State *L) {
       lua_pop(L, 1); /* false, like nil, is no arm */
       continue;
     }
-    switch (art_arm_kind(L, -1, &prepare)) {
-      case ART_EVENT_NONE: raise_no_event(L, key, key + 1);
-      case ART_EVENT_COMPOSITE: composite = true; break;
-      default: break;
-    }
+    if (art_check_arm(L, key, key + 1, &prepare) == ART_EVENT_COMPOSITE)
+      composite = true;
     luaL_checkstack(L, 8, "too many arms");
     lua_pushvalue(L, key); /* lua_next goes on from it */
     if (count > 0 && comes_before(L, key, key - 2, all)) {

@@ -12,6 +12,10 @@ bool art_is_nan(lua_State *L, int index);
 art_event_kind art_arm_kind(lua_State *L, int value,
                             asyncrt_prepare_fn *prepare);
 
+/* The same; raises, naming the key at `key`, for a value that is no event. */
+art_event_kind art_check_arm(lua_State *L, int key, int value,
+                             asyncrt_prepare_fn *prepare);
+
 /* Prepares the zeroed `op` for the arm at `value`, a base event. */
 void art_arm_prepare(lua_State *L, int value, asyncrt_op *op);
 

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 
+int art_open_arms(lua_State *L);
 int art_open_broadcast(lua_State *L);
 int art_open_bytes(lua_State *L);
 int art_open_channel(lua_State *L);

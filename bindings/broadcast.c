@@ -124,7 +124,7 @@ static void reserve(lua_State *L, art_broadcast *b, int table) {
 
 static void deliver_to(lua_State *L, art_broadcast *b, art_subscriber *s,
                        int table, int value) {
-  asyncrt_op *receiver = s->receivers.first;
+  asyncrt_op *receiver = asyncrt_queue_first(&s->receivers);
 
   if (receiver != NULL) {
     lua_pushvalue(L, value);
@@ -293,7 +293,8 @@ static void recv_describe(const asyncrt_op *op, char *text, size_t size) {
 }
 
 static const asyncrt_op_type recv_op = {
-    "recv", recv_attempt, recv_arm, recv_disarm, recv_finish, recv_describe, 0,
+    "recv",      recv_attempt,  recv_arm,        recv_disarm,
+    recv_finish, recv_describe, ASYNCRT_OP_KEPT,
 };
 
 /* --- Methods of a broadcast --- */

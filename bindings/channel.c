@@ -16,7 +16,8 @@ enum { CHANNEL_NAME = 1, CHANNEL_REASON, CHANNEL_TABLE, CHANNEL_RING = 3 };
 #define UNBOUNDED SIZE_MAX
 
 typedef struct art_channel {
-  const char *tag; /* first, and &channel_tag: see art_check_tagged */
+  const char *tag;  /* first, and &channel_tag: see art_check_tagged */
+  const char *name; /* borrowed, from the user value; or NULL */
   asyncrt_queue receivers, senders;
   size_t capacity;
   size_t count, head; /* buffered values; place of the first */
@@ -149,16 +150,12 @@ static int recv_finish(asyncrt_op *op, lua_State *L) {
 
 static void describe(const asyncrt_op *op, char *text, size_t size,
                      const char *verb) {
-  lua_State *L = asyncrt_op_thread(op);
   const art_channel *ch = op->object;
 
-  /* The name is a string that the channel keeps: no memory is needed. */
-  lua_getiuservalue(L, (int) op->u.integer, CHANNEL_NAME);
-  if (lua_type(L, -1) == LUA_TSTRING)
-    snprintf(text, size, "%s \"%s\"", verb, lua_tostring(L, -1));
+  if (ch->name != NULL)
+    snprintf(text, size, "%s \"%s\"", verb, ch->name);
   else
     snprintf(text, size, "%s channel %p", verb, (const void *) ch);
-  lua_pop(L, 1);
 }
 
 static void recv_describe(const asyncrt_op *op, char *text, size_t size) {
@@ -166,7 +163,8 @@ static void recv_describe(const asyncrt_op *op, char *text, size_t size) {
 }
 
 static const asyncrt_op_type recv_op = {
-    "recv", recv_attempt, recv_arm, recv_disarm, recv_finish, recv_describe, 0,
+    "recv",      recv_attempt,  recv_arm,        recv_disarm,
+    recv_finish, recv_describe, ASYNCRT_OP_KEPT,
 };
 
 /* --- send --- */
@@ -183,7 +181,7 @@ static int push_sent(lua_State *L, bool sent) {
 
 static int send_attempt(asyncrt_op *op, lua_State *L) {
   art_channel *ch = op->object;
-  asyncrt_op *receiver = ch->receivers.first;
+  asyncrt_op *receiver = asyncrt_queue_first(&ch->receivers);
 
   if (ch->closed) return ASYNCRT_DONE(push_sent(L, false));
   if (receiver != NULL) {
@@ -356,8 +354,8 @@ static int channel_len(lua_State *L) {
 static int channel_tostring(lua_State *L) {
   art_channel *ch = check_channel(L);
 
-  if (lua_getiuservalue(L, 1, CHANNEL_NAME) == LUA_TSTRING)
-    lua_pushfstring(L, "channel \"%s\"", lua_tostring(L, -1));
+  if (ch->name != NULL)
+    lua_pushfstring(L, "channel \"%s\"", ch->name);
   else
     lua_pushfstring(L, "channel %p", (void *) ch);
   return 1;
@@ -403,6 +401,7 @@ static int channel_new(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   if (!lua_isnil(L, name)) {
+    ch->name = lua_tostring(L, name);
     lua_pushvalue(L, name);
     lua_setiuservalue(L, -2, CHANNEL_NAME);
   }

@@ -16,6 +16,7 @@ struct asyncrt_script {
 extern const struct asyncrt_script asyncrt_scripts[];
 
 static const luaL_Reg modules[] = {
+    {"asyncrt.core.arms", art_open_arms},
     {"asyncrt.core.broadcast", art_open_broadcast},
     {"asyncrt.core.bytes", art_open_bytes},
     {"asyncrt.core.channel", art_open_channel},

@@ -1,5 +1,6 @@
 /* asyncrt.core.select: waiting for the first of several events. */
 #include "arm.h"
+#include "arms.h"
 #include "bindings.h"
 #include "error.h"
 #include "op.h"
@@ -39,15 +40,23 @@ static int returned(lua_State *L, int status, lua_KContext context) {
   return lua_gettop(L);
 }
 
-/* select(arms) -> key, values...
- *
- * Waits for the first event of the table `arms` and returns its key and what it
- * yields; of several that are ready, one by chance, each as likely. The others
- * have no effect. A number is a time limit in seconds; false is no arm; an
- * empty table waits for ever. A cancellation point. Source: CML and Racket's
- * sync; the keys in place of handlers, so that code can break and return. */
-static int select_select(lua_State *L) {
-  art_task *task = art_check_blocking(L);
+/* The kept arms at 1, or NULL for a table. */
+static art_arms *kept_arms(lua_State *L) {
+  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1)) return NULL;
+  if (lua_topointer(L, -1) != art_runtime_of(L)->arms_metatable) return NULL;
+  lua_settop(L, 1);
+  return lua_touserdata(L, 1);
+}
+
+/* Puts the table of kept arms in their place. */
+static void to_table(lua_State *L) {
+  lua_settop(L, 1);
+  lua_getiuservalue(L, 1, ART_ARMS_TABLE);
+  lua_replace(L, 1);
+}
+
+static int select_table(lua_State *L) {
+  art_task *task = art_task_of(L);
   int count = art_push_arms(L), i;
   asyncrt_op *ops;
 
@@ -60,6 +69,27 @@ static int select_select(lua_State *L) {
   ops = art_ops_take(L, task, (uint32_t) count);
   for (i = 0; i < count; i++) art_arm_prepare(L, 3 + 2 * i, &ops[i]);
   return art_perform_any(L, task, selected);
+}
+
+static int select_kept_as_table(lua_State *L, int results) {
+  (void) results;
+  to_table(L);
+  return select_table(L);
+}
+
+/* select(arms) -> key, values...
+ *
+ * Waits for the first event of the table `arms` and returns its key and what it
+ * yields; of several that are ready, one by chance, each as likely. The others
+ * have no effect. A number is a time limit in seconds; false is no arm; an
+ * empty table waits for ever. A cancellation point. Source: CML and Racket's
+ * sync; the keys in place of handlers, so that code can break and return. */
+static int select_select(lua_State *L) {
+  art_task *task = art_check_blocking(L);
+
+  if (kept_arms(L) != NULL)
+    return art_arms_perform(L, task, select_kept_as_table);
+  return select_table(L);
 }
 
 /* --- poll --- */
@@ -88,15 +118,31 @@ static int attempt_once(lua_State *L, int first, int step, int count,
   return art_attempt_any(L, rt, ops, (uint32_t) count, chosen);
 }
 
+static int poll_kept(lua_State *L) {
+  int results;
+
+  if (art_task_of(L) == NULL) art_raise(L, "not inside a task");
+  results = art_arms_attempt(L);
+  if (results != ASYNCRT_NOT_READY) return results - 1;
+  lua_pushnil(L);
+  return 1;
+}
+
 /* poll(arms) -> key, values... | nil
  *
  * As select, but where nothing is ready it returns nil at once. Never waits,
  * never gives way, is no cancellation point: a loop of polls needs a yield().
  */
 static int select_poll(lua_State *L) {
-  int count = art_push_arms(L), results;
+  const art_arms *arms = kept_arms(L);
+  int count, results;
   uint32_t chosen = 0;
 
+  if (arms != NULL) {
+    if (!art_arms_are_table(arms)) return poll_kept(L);
+    to_table(L);
+  }
+  count = art_push_arms(L);
   if (count < 0) {
     insert_composite(L, "poll", 1);
     lua_call(L, 1, LUA_MULTRET);
@@ -354,7 +400,7 @@ static int select_perform(lua_State *L) {
   ops = art_ops_take(L, task, (uint32_t) count);
   for (i = 0; i < count; i++) art_arm_prepare(L, first + i, &ops[i]);
   if (with_limit) ops[count - 1].type = &art_time_limit_op;
-  if (nacks->count > 0) task->wait.nacks = nacks;
+  if (nacks->count > 0) task->wait.u.nacks = nacks;
   return art_perform_any(L, task, performed_flat);
 }
 

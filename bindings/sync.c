@@ -55,7 +55,8 @@ static void wait_describe(const asyncrt_op *op, char *text, size_t size) {
 }
 
 static const asyncrt_op_type wait_op = {
-    "wait", wait_attempt, wait_arm, wait_disarm, wait_finish, wait_describe, 0,
+    "wait",      wait_attempt,  wait_arm,        wait_disarm,
+    wait_finish, wait_describe, ASYNCRT_OP_KEPT,
 };
 
 static void prepare_wait(lua_State *L, int index, asyncrt_op *op) {

@@ -1,6 +1,7 @@
 /* Waiting: how a task performs one op, or the first of several. */
 #include "op.h"
 
+#include "arms.h"
 #include "error.h"
 #include "replay.h"
 #include "runtime.h"
@@ -9,11 +10,15 @@
 #include <string.h>
 
 static art_task *task_of_wait(const asyncrt_wait *wait) {
-  return art_container_of(wait, art_task, wait);
+  return wait->kept ? wait->u.arms->task
+                    : art_container_of(wait, art_task, wait);
 }
 
 asyncrt *asyncrt_op_runtime(const asyncrt_op *op) {
-  return task_of_wait(op->wait)->rt;
+  const asyncrt_wait *wait = op->wait;
+
+  return wait->kept ? wait->u.arms->rt
+                    : art_container_of(wait, art_task, wait)->rt;
 }
 
 lua_State *asyncrt_op_thread(const asyncrt_op *op) {
@@ -21,6 +26,8 @@ lua_State *asyncrt_op_thread(const asyncrt_op *op) {
 }
 
 void asyncrt_queue_push(asyncrt_queue *queue, asyncrt_op *op) {
+  if (queue->first != NULL && (queue->first->wait->kept || op->wait->kept))
+    art_arms_meet(queue, op);
   op->next = NULL;
   op->prev = queue->last;
   if (queue->last != NULL)
@@ -40,6 +47,14 @@ void asyncrt_queue_remove(asyncrt_queue *queue, asyncrt_op *op) {
   else
     queue->last = op->prev;
   op->prev = op->next = NULL;
+}
+
+asyncrt_op *asyncrt_queue_first(asyncrt_queue *queue) {
+  asyncrt_op *op = queue->first;
+
+  if (op == NULL || !art_op_is_dormant(op)) return op;
+  art_arms_eject(op); /* it stood there alone */
+  return NULL;
 }
 
 void art_push_cancelled(lua_State *L) {
@@ -124,12 +139,12 @@ static void count_external(asyncrt *rt, const asyncrt_op *op, int change) {
     rt->unprompted += (uint32_t) change;
 }
 
-static void arm(asyncrt *rt, asyncrt_op *op) {
+void art_op_arm(asyncrt *rt, asyncrt_op *op) {
   if (op->type->flags & ASYNCRT_OP_EXTERNAL) count_external(rt, op, 1);
   op->type->arm(op);
 }
 
-static void disarm(asyncrt *rt, asyncrt_op *op) {
+void art_op_disarm(asyncrt *rt, asyncrt_op *op) {
   if (op->type->flags & ASYNCRT_OP_EXTERNAL) count_external(rt, op, -1);
   op->type->disarm(op);
 }
@@ -137,7 +152,11 @@ static void disarm(asyncrt *rt, asyncrt_op *op) {
 static void disarm_all(asyncrt *rt, asyncrt_wait *wait) {
   uint32_t i;
 
-  for (i = 0; i < wait->count; i++) disarm(rt, &wait->ops[i]);
+  if (wait->kept) {
+    art_arms_rest(wait->u.arms, wait->state);
+    return;
+  }
+  for (i = 0; i < wait->count; i++) art_op_disarm(rt, &wait->ops[i]);
 }
 
 static void woken(art_task *task) {
@@ -147,15 +166,27 @@ static void woken(art_task *task) {
   if (rt->notes.wanted != 0) art_notes_add(rt, ART_NOTE_WOKEN, task);
 }
 
-void asyncrt_op_complete(asyncrt_op *op) {
-  asyncrt_wait *wait = op->wait;
-  art_task *task = task_of_wait(wait);
+/* Kept arms have no nacks. */
+static void fire_nacks(asyncrt_wait *wait) {
+  if (!wait->kept && wait->u.nacks != NULL)
+    art_nacks_fire(wait->u.nacks, wait->chosen);
+}
 
+void asyncrt_op_complete(asyncrt_op *op) {
+  art_task *task;
+  asyncrt_wait *wait;
+
+  if (art_op_is_dormant(op)) {
+    art_arms_eject(op);
+    return;
+  }
+  task = task_of_wait(op->wait);
+  wait = &task->wait;
   wait->state = ART_WAIT_COMMITTED;
   wait->chosen = (uint32_t) (op - wait->ops);
   disarm_all(task->rt, wait);
   woken(task);
-  if (wait->nacks != NULL) art_nacks_fire(wait->nacks, wait->chosen);
+  fire_nacks(wait);
 }
 
 void art_wait_abandon(art_task *task) {
@@ -166,7 +197,7 @@ void art_wait_abandon(art_task *task) {
   wait->chosen = UINT32_MAX;
   disarm_all(task->rt, wait);
   woken(task);
-  if (wait->nacks != NULL) art_nacks_fire(wait->nacks, UINT32_MAX);
+  fire_nacks(wait);
 }
 
 /* Waking a task may fire its nacks, which wakes others in turn: one after the
@@ -210,12 +241,18 @@ static int suspend(lua_State *L, art_task *task, lua_KContext context,
   return lua_yieldk(L, 0, context, k);
 }
 
-/* Suspends the running task, whose ops are armed. */
-static int block(lua_State *L, art_task *task, lua_KContext context,
-                 lua_KFunction k) {
+int art_wait_block(lua_State *L, art_task *task, lua_KContext context,
+                   lua_KFunction k) {
   asyncrt *rt = task->rt;
 
   if (rt->notes.wanted != 0) art_notes_add(rt, ART_NOTE_BLOCKED, task);
+  return suspend(L, task, context, k);
+}
+
+int art_wait_turn(lua_State *L, art_task *task, lua_KContext context,
+                  lua_KFunction k) {
+  task->wait.state = ART_WAIT_QUEUED;
+  art_task_ready(task);
   return suspend(L, task, context, k);
 }
 
@@ -229,14 +266,10 @@ static int rescheduled(lua_State *L, int status, lua_KContext context) {
 }
 
 int art_reschedule(lua_State *L, art_task *task, art_done done) {
-  task->wait.state = ART_WAIT_QUEUED;
-  art_task_ready(task);
-  return suspend(L, task, (lua_KContext) done, rescheduled);
+  return art_wait_turn(L, task, (lua_KContext) done, rescheduled);
 }
 
-/* True where the task must give way first: its scope is cancelled (so that
- * code which catches everything cannot spin) or its step used up its ops. */
-static bool must_give_way(art_task *task) {
+bool art_wait_gives_way(art_task *task) {
   if ((task->scope->effective && !task->wait.no_cancel) || task->budget == 0)
     return true;
   task->budget--;
@@ -275,11 +308,11 @@ static int perform_now(lua_State *L, asyncrt_op *op, art_done done) {
   if (task->wait.ops != op) art_ops_give(task);
   task->wait.ops = op;
   task->wait.count = 1;
-  task->wait.nacks = NULL;
+  task->wait.u.nacks = NULL;
   task->wait.state = ART_WAIT_ARMED;
   task->state = ART_TASK_WAITING;
-  arm(task->rt, op);
-  return block(L, task, (lua_KContext) done, performed);
+  art_op_arm(task->rt, op);
+  return art_wait_block(L, task, (lua_KContext) done, performed);
 }
 
 static int perform_after_turn(lua_State *L, int status, lua_KContext context) {
@@ -294,11 +327,8 @@ static int perform_after_turn(lua_State *L, int status, lua_KContext context) {
 int art_perform_then(lua_State *L, asyncrt_op *op, art_done done) {
   art_task *task = task_of_wait(op->wait);
 
-  if (must_give_way(task)) {
-    task->wait.state = ART_WAIT_QUEUED;
-    art_task_ready(task);
-    return suspend(L, task, (lua_KContext) done, perform_after_turn);
-  }
+  if (art_wait_gives_way(task))
+    return art_wait_turn(L, task, (lua_KContext) done, perform_after_turn);
   return perform_now(L, op, done);
 }
 
@@ -356,7 +386,7 @@ asyncrt_op *art_ops_take(lua_State *L, art_task *task, uint32_t count) {
   task->wait.ops = ops;
   task->wait.count = count;
   task->wait.no_cancel = false;
-  task->wait.nacks = NULL;
+  task->wait.u.nacks = NULL;
   return ops;
 }
 
@@ -426,7 +456,7 @@ static int performed_any(lua_State *L, int status, lua_KContext context) {
 
   (void) status;
   task->wait.state = ART_WAIT_IDLE;
-  task->wait.nacks = NULL;
+  task->wait.u.nacks = NULL;
   if (state == ART_WAIT_ABANDONED) {
     art_ops_give(task);
     art_raise_cancelled(L);
@@ -446,8 +476,8 @@ static int perform_any_now(lua_State *L, art_task *task, art_done done) {
 
   if (results != ASYNCRT_NOT_READY) {
     art_ops_give(task);
-    if (wait->nacks != NULL) art_nacks_fire(wait->nacks, wait->chosen);
-    wait->nacks = NULL;
+    if (wait->u.nacks != NULL) art_nacks_fire(wait->u.nacks, wait->chosen);
+    wait->u.nacks = NULL;
     return done(L, results - 1);
   }
   wait->state = ART_WAIT_ARMED;
@@ -458,10 +488,10 @@ static int perform_any_now(lua_State *L, art_task *task, art_done done) {
     if (op->type == &art_time_limit_op)
       limit = op;
     else
-      arm(rt, op);
+      art_op_arm(rt, op);
   }
-  if (limit != NULL) arm(rt, limit);
-  return block(L, task, (lua_KContext) done, performed_any);
+  if (limit != NULL) art_op_arm(rt, limit);
+  return art_wait_block(L, task, (lua_KContext) done, performed_any);
 }
 
 static int any_after_turn(lua_State *L, int status, lua_KContext context) {
@@ -470,8 +500,9 @@ static int any_after_turn(lua_State *L, int status, lua_KContext context) {
   (void) status;
   task->wait.state = ART_WAIT_IDLE;
   if (task->scope->effective) {
-    if (task->wait.nacks != NULL) art_nacks_fire(task->wait.nacks, UINT32_MAX);
-    task->wait.nacks = NULL;
+    if (task->wait.u.nacks != NULL)
+      art_nacks_fire(task->wait.u.nacks, UINT32_MAX);
+    task->wait.u.nacks = NULL;
     art_ops_give(task);
     art_raise_cancelled(L);
   }
@@ -479,10 +510,7 @@ static int any_after_turn(lua_State *L, int status, lua_KContext context) {
 }
 
 int art_perform_any(lua_State *L, art_task *task, art_done done) {
-  if (must_give_way(task)) {
-    task->wait.state = ART_WAIT_QUEUED;
-    art_task_ready(task);
-    return suspend(L, task, (lua_KContext) done, any_after_turn);
-  }
+  if (art_wait_gives_way(task))
+    return art_wait_turn(L, task, (lua_KContext) done, any_after_turn);
   return perform_any_now(L, task, done);
 }

@@ -28,14 +28,23 @@ typedef struct art_nacks {
 
 /* What a suspended task waits for; one in each task. */
 struct asyncrt_wait {
-  lua_State *L;     /* the thread that waits: the task's innermost coroutine */
-  asyncrt_op *ops;  /* the task's own op, or a pooled array, owned */
-  art_nacks *nacks; /* borrowed; in a userdata on the stack of L, or NULL */
+  lua_State *L;    /* the thread that waits: the task's innermost coroutine */
+  asyncrt_op *ops; /* the task's own op, a pooled array, owned, or kept arms */
+  union {
+    art_nacks *nacks; /* borrowed; in a userdata on the stack of L, or NULL */
+    struct art_arms *arms; /* where `kept`: borrowed; as nacks */
+  } u;
   uint32_t count;
   uint32_t chosen; /* UINT32_MAX: none */
   uint8_t state;   /* art_wait_state */
   bool no_cancel;  /* the wait for a group's children cannot be abandoned */
+  bool kept;       /* the ops are kept arms: see arms.h */
 };
+
+/* True for a kept arm whose task does not wait: nothing may be given to it. */
+static inline bool art_op_is_dormant(const asyncrt_op *op) {
+  return op->wait->kept && op->wait->state != ART_WAIT_ARMED;
+}
 
 /* Raises unless the running function may block; returns its task. */
 struct art_task *art_check_blocking(lua_State *L);
@@ -89,6 +98,21 @@ void art_nacks_fire(art_nacks *nacks, uint32_t chosen);
 /* Puts the running task at the end of the run queue; goes on in `done`, with 0
  * results, when its turn comes, cancelled or not. */
 int art_reschedule(lua_State *L, struct art_task *task, art_done done);
+
+/* What waits are made of, for op.c and arms.c. Arming and disarming one op: */
+void art_op_arm(asyncrt *rt, asyncrt_op *op);
+void art_op_disarm(asyncrt *rt, asyncrt_op *op);
+
+/* True where the task must give way first: its scope is cancelled (so that
+ * code which catches everything cannot spin) or its step used up its ops. */
+bool art_wait_gives_way(struct art_task *task);
+
+/* Suspend the running task: until its turn comes; until an op of its wait,
+ * which are armed, completes. */
+int art_wait_turn(lua_State *L, struct art_task *task, lua_KContext context,
+                  lua_KFunction k);
+int art_wait_block(lua_State *L, struct art_task *task, lua_KContext context,
+                   lua_KFunction k);
 
 /* Abandons the wait of a waiting task, if it can be. Calls no Lua. */
 void art_wait_abandon(struct art_task *task);

@@ -14,20 +14,24 @@ void art_describe_wait(const art_task *task, char *text, size_t size) {
   const asyncrt_wait *wait = &task->wait;
   char what[128];
   size_t used = 0;
-  uint32_t i;
+  uint32_t named = 0, more = 0, i;
 
   if (size > 0) text[0] = '\0';
-  for (i = 0; i < wait->count && i < MOST_OPS && used < size; i++) {
+  for (i = 0; i < wait->count; i++) {
     const asyncrt_op *op = &wait->ops[i];
 
+    if (op->type == NULL) continue; /* a place without an arm */
+    if (named == MOST_OPS || used >= size) {
+      more++;
+      continue;
+    }
     op->type->describe(op, what, sizeof(what));
     used += (size_t) snprintf(text + used, size - used, "%s%s",
-                              i > 0 ? ", " : "", what);
+                              named++ > 0 ? ", " : "", what);
   }
-  if (i < wait->count && used < size)
-    snprintf(text + used, size - used, " and %u more",
-             (unsigned) (wait->count - i));
-  else if (wait->count == 0)
+  if (more > 0 && used < size)
+    snprintf(text + used, size - used, " and %u more", (unsigned) more);
+  else if (named == 0)
     snprintf(text, size, "nothing");
 }
 

@@ -253,6 +253,7 @@ static int open_state(lua_State *L) {
       open_metatable(L, &rt->group_metatable, "asyncrt.group");
   rt->event_metatable =
       open_metatable(L, &rt->event_metatable, "asyncrt.event_object");
+  rt->arms_metatable = open_metatable(L, &rt->arms_metatable, "asyncrt.arms");
   art_open_coroutine(L);
   lua_getglobal(L, LUA_OSLIBNAME);
   lua_pushcfunction(L, exit_process);

@@ -18,8 +18,7 @@
 #define ART_STEP_OPS 128  /* ops that need not wait in one step */
 #define ART_POOLED_THREADS 256
 #define ART_TICK_NS 2000000u      /* a tick that took longer ends early */
-#define ART_IDLE_POLL_NS 1000000u /* between polls for nothing in particular \
-                                   */
+#define ART_IDLE_POLL_NS 1000000u /* between polls for nothing to come */
 #define ART_BUFFER 65536          /* bytes of the buffer that all reads share */
 #define ART_OPS_CLASSES 16 /* arrays of 4, 8, … 131,072 ops are pooled */
 
@@ -85,6 +84,7 @@ struct asyncrt {
   int cancelled;    /* registry reference of the cancellation value */
   /* For comparison; their addresses are registry keys of the metatables. */
   const void *event_metatable, *task_metatable, *group_metatable;
+  const void *arms_metatable;
   char suppressed; /* its address: registry key of the table of rt.suppressed */
   lua_CFunction traceback_function; /* debug.traceback, to know it by */
   int threads;      /* registry reference of the table of pooled threads */

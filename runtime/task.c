@@ -551,5 +551,6 @@ static void join_describe(const asyncrt_op *op, char *text, size_t size) {
 }
 
 const asyncrt_op_type art_join_op = {
-    "join", join_attempt, join_arm, join_disarm, join_finish, join_describe, 0,
+    "join",      join_attempt,  join_arm,        join_disarm,
+    join_finish, join_describe, ASYNCRT_OP_KEPT,
 };

@@ -2,6 +2,7 @@
 ---
 --- Everything that is not a capability of its own (sockets, files, HTTP …) is
 --- in this one table.
+local arms = require("asyncrt.core.arms")
 local broadcast = require("asyncrt.core.broadcast")
 local bytes = require("asyncrt.core.bytes")
 local channel = require("asyncrt.core.channel")
@@ -26,6 +27,7 @@ local rt = {
   after = time.after,
   all = concurrent.all,
   always = select_.always,
+  arms = arms.arms,
   at = time.at,
   broadcast = broadcast.broadcast,
   buffer = bytes.buffer,

@@ -167,6 +167,9 @@ def arms(results, names):
     kept = over(results, {n: f"select-kept-{n}" for n in counts}, "cpu_ns")
     if ("asyncrt", "") in kept:
         series["asyncrt", ", kept table"] = kept["asyncrt", ""]
+    own = over(results, {n: f"select-arms-{n}" for n in counts}, "cpu_ns")
+    if ("asyncrt", "") in own:
+        series["asyncrt", ", rt.arms"] = own["asyncrt", ""]
     return series and curves(
         "arms", "CPU of a select over channels", "arms", "ns", series, names
     )

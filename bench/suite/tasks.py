@@ -70,10 +70,19 @@ def _works():
             f"select over {arms} channels, arms kept", "select_kept",
             count, arms, only={"asyncrt"},
         )  # fmt: skip
+    for arms in (2, 8, 64, 512, 4096):
+        works[f"select-arms-{arms}"] = Work(
+            f"select over {arms:,} channels, rt.arms", "select_arms",
+            400000, arms, only={"asyncrt"},
+        )  # fmt: skip
     works["pool"] = Work(
         "job pool: the first of 128 tasks", "pool", 20000, without=SELECTING,
         counts=dict.fromkeys(("node", "go", "cqueues"), 10000)
         | dict.fromkeys(("asyncio", "uvloop", "racket"), 5000),
+    )  # fmt: skip
+    works["pool-arms"] = Work(
+        "job pool: the first of 128 tasks, rt.arms", "pool_arms", 100000,
+        only={"asyncrt"},
     )  # fmt: skip
     works["timeout"] = Work(
         "a time limit around what is ready", "timeout", 1000000,

@@ -6,6 +6,7 @@ assert(loadfile(folder .. "workloads.lua"))({
   channel = rt.channel,
   first = rt.select,
   group = rt.group,
+  keep = rt.arms,
   now = rt.now,
   sleep = rt.sleep,
   sleep_until = function(instant) return rt.sync(rt.at(instant)) end,

@@ -2,8 +2,9 @@
 --
 -- Each host has a file beside this one that calls it with its vocabulary:
 -- channel(n), group(body), sleep(s), sleep_until(t), now(), yield(),
--- first(arms), timeout(s, f). Arguments of the host: WORKLOAD N [K]. Prints
--- lines `metric value`. Works under LuaJIT too: no syntax of Lua 5.4 here.
+-- first(arms), timeout(s, f), and keep(arms) where it has it. Arguments of the
+-- host: WORKLOAD N [K]. Prints lines `metric value`. Works under LuaJIT too: no
+-- syntax of Lua 5.4 here.
 local host = ...
 local name, N, K = arg[1], tonumber(arg[2]), tonumber(arg[3] or 0)
 
@@ -168,22 +169,33 @@ function workloads.select()
   end)
 end
 
--- The table of arms is kept.
-function workloads.select_kept()
-  local list = channels(K, 0)
+local function select_among(arms, list)
   measure(N, function()
     host.group(function(g)
       send_to_any(g, list)
-      for _ = 1, N do host.first(list) end
+      for _ = 1, N do host.first(arms) end
     end)
   end)
 end
 
+-- The table of arms is kept.
+function workloads.select_kept()
+  local list = channels(K, 0)
+  select_among(list, list)
+end
+
+-- What the host makes of the table to keep the arms themselves.
+function workloads.select_arms()
+  local list = channels(K, 0)
+  select_among(host.keep(list), list)
+end
+
 -- 128 tasks run; whenever one ends, the next one starts. They say so on a
 -- channel each, as not every host can wait for the end of a task.
-function workloads.pool()
+local function pool(keep)
   local size = 128
   local list = channels(size, 0)
+  local arms = keep and keep(list) or list
   local function job(done, steps)
     for _ = 1, steps do host.yield() end
     done:send(true)
@@ -192,12 +204,16 @@ function workloads.pool()
     host.group(function(g)
       for i = 1, size do g:spawn(job, list[i], random(16) + 1) end
       for ended = 1, N do
-        local i = host.first(list)
+        local i = host.first(arms)
         if ended <= N - size then g:spawn(job, list[i], random(16) + 1) end
       end
     end)
   end)
 end
+
+function workloads.pool() pool(nil) end
+
+function workloads.pool_arms() pool(host.keep) end
 
 function workloads.timeout()
   local ch = host.channel(1)

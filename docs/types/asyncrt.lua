@@ -13,6 +13,10 @@
 ---| '"collect"' # does nothing: join returns the error
 ---| fun(err: any, task: asyncrt.Task) # is called in the failed task
 
+--- Arms that stay where they wait from one select to the next. Reads and is
+--- changed like a table; #arms is their number.
+---@class asyncrt.Arms: { [any]: asyncrt.Waitable|false|nil }
+
 --- Something that one can wait for.
 ---@class asyncrt.Event
 local Event = {}
@@ -395,6 +399,11 @@ function rt.all(...) end
 ---@return asyncrt.Event
 function rt.always(...) end
 
+--- Arms for a loop of selects, which takes no longer among many than among few.
+---@param arms table<any, asyncrt.Waitable|false>?
+---@return asyncrt.Arms
+function rt.arms(arms) end
+
 --- Commits once rt.now() >= `time`.
 ---@param time number
 ---@return asyncrt.Event
@@ -507,7 +516,7 @@ function rt.now() end
 function rt.pcall_all(f, ...) end
 
 --- As select, but returns nil where nothing is ready. Never waits.
----@param arms table<any, asyncrt.Waitable|false>
+---@param arms table<any, asyncrt.Waitable|false>|asyncrt.Arms
 ---@return any key
 ---@return any ... what the event yields
 function rt.poll(arms) end
@@ -520,7 +529,7 @@ function rt.poll(arms) end
 function rt.race(...) end
 
 --- [wait] Waits for the first event of `arms`; the others have no effect.
----@param arms table<any, asyncrt.Waitable|false>
+---@param arms table<any, asyncrt.Waitable|false>|asyncrt.Arms
 ---@return any key
 ---@return any ... what the event yields
 function rt.select(arms) end

@@ -161,6 +161,19 @@ struct asyncrt_op_type {
  * virtual clock does not wait for it. */
 #define ASYNCRT_OP_UNPROMPTED 4u
 
+/* The op may stay armed between two waits of a task that selects among the same
+ * events again and again: the more of them are of such a type, the less it
+ * costs. Such a type keeps to this:
+ * - What the op waits for is a queue, which it joins by asyncrt_queue_push. An
+ *   op in it is not ready; what makes it ready completes it. One that is not
+ *   waited for at that moment then just leaves the queue. To give a value to
+ *   it, take it from asyncrt_queue_first.
+ * - While armed it needs nothing on the stack: `prepare` is called anew before
+ *   each attempt, and before finish, which finds of the completion its status
+ *   and values moved to its thread, on the top.
+ * Not with ASYNCRT_OP_EXTERNAL. */
+#define ASYNCRT_OP_KEPT 8u
+
 /* A deadline in the runtime's timer heap. */
 typedef struct asyncrt_timer {
   uint64_t at;         /* ns on the runtime's clock; UINT64_MAX: never */
@@ -233,6 +246,9 @@ typedef struct asyncrt_queue {
   asyncrt_op *first, *last;
 } asyncrt_queue;
 
+/* The op that waits first, or NULL. Where an op gets nothing when it is
+ * completed, queue.first will do. */
+asyncrt_op *asyncrt_queue_first(asyncrt_queue *queue);
 void asyncrt_queue_push(asyncrt_queue *queue, asyncrt_op *op);
 void asyncrt_queue_remove(asyncrt_queue *queue, asyncrt_op *op);
 

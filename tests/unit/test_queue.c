@@ -1,12 +1,13 @@
 /* Wait queues, against an array: first in, first out, and out of the middle. */
-#include "asyncrt.h"
 #include "check.h"
+#include "op.h"
 
 #include <string.h>
 
 #define OPS 300
 #define ROUNDS 100000
 
+static asyncrt_wait wait;
 static asyncrt_op ops[OPS];
 static asyncrt_op *expected[OPS];
 static int length;
@@ -43,8 +44,9 @@ static void check_queue(const asyncrt_queue *queue) {
 
 int main(void) {
   asyncrt_queue queue = {0};
-  int round;
+  int round, i;
 
+  for (i = 0; i < OPS; i++) ops[i].wait = &wait;
   for (round = 0; round < ROUNDS; round++) {
     asyncrt_op *op = &ops[draw(OPS)];
     int place = place_of(op);
