@@ -129,9 +129,25 @@ static int copy(lua_State *L) {
   return art_stream_await_room(L, to, have_room);
 }
 
+/* set_stream_methods(table)
+ *
+ * Adds functions to the methods of all streams. */
+static int set_stream_methods(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  art_stream_push_methods(L);
+  for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
+  }
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
     {"buffer", new_buffer},
     {"copy", copy},
+    {"set_stream_methods", set_stream_methods},
     {NULL, NULL},
 };
 

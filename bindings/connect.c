@@ -333,7 +333,7 @@ static connecting *push_connecting(lua_State *L,
 }
 
 static connect_request read_request(lua_State *L) {
-  static const char *const names[] = {"timeout", "local_address", NULL};
+  static const char *const names[] = {"timeout", "local_address", "tls", NULL};
   connect_request request;
   const char *local;
 
@@ -384,7 +384,7 @@ fail:
   return asyncrt_push_error(L, "connect", lua_tostring(L, 1), last_error());
 }
 
-/* net.connect(address [, {timeout = 10, local_address=}])
+/* net.connect(address [, {timeout = 10, local_address=, tls=}])
  *   -> stream | nil, message, code
  *
  * Waits until connected, at most `timeout` seconds. The addresses of a host
@@ -393,6 +393,7 @@ static int net_connect(lua_State *L) {
   connect_request request = read_request(L);
   asyncrt_op *op;
 
+  if (art_net_wants_tls(L)) return art_net_call_tls(L, "connect");
   if (request.address.kind == ART_ADDRESS_FD)
     return adopt(L, request.address.fd);
   op = asyncrt_prepare(L, &connect_op, push_connecting(L, &request));
@@ -416,6 +417,7 @@ static int net_connect_evt(lua_State *L) {
 
   if (request.address.kind == ART_ADDRESS_FD)
     art_raise_argument(L, 1, "an inherited socket is connected already");
+  if (art_net_wants_tls(L)) return art_net_call_tls(L, "connect_evt");
   memcpy(asyncrt_new_event(L, prepare_event, sizeof(request), 1), &request,
          sizeof(request));
   lua_pushvalue(L, 1);

@@ -340,7 +340,7 @@ static int listen_at(lua_State *L, const char *text, const art_address *address,
 
 static listen_options read_options(lua_State *L) {
   static const char *const names[] = {"backlog", "reuseport", "max_connections",
-                                      NULL};
+                                      "tls", NULL};
   listen_options options;
 
   art_check_options(L, 2, names);
@@ -368,7 +368,7 @@ static int listen_resolved(lua_State *L, int results) {
   return listen_at(L, text, &address, &options);
 }
 
-/* net.listen(address [, {backlog=, reuseport=, max_connections=}])
+/* net.listen(address [, {backlog=, reuseport=, max_connections=, tls=}])
  *   -> listener | nil, message, code
  *
  * Listens for connections; waits only to look up a host name. `max_connections`
@@ -380,6 +380,7 @@ static int net_listen(lua_State *L) {
 
   art_check_address(L, 1, &address);
   options = read_options(L);
+  if (art_net_wants_tls(L)) return art_net_call_tls(L, "listen");
   if (address.kind == ART_ADDRESS_NAME)
     return art_perform_then(L, art_lookup_prepare(L, address.host, AF_UNSPEC),
                             listen_resolved);

@@ -35,6 +35,7 @@ void art_listener_init(art_listener *listener, asyncrt *rt,
 }
 
 void art_listener_free(art_listener *listener) {
+  if (listener->upgrade != NULL) listener->upgrade->free(listener->upgrade);
   asyncrt_handle_closed(listener->rt, &listener->handle);
   art_poll_free(listener->rt, &listener->watcher);
 }
@@ -67,6 +68,9 @@ static int take(art_listener *listener, art_stream **stream) {
     listener->readable = false;
     art_poll_want(listener->rt, &listener->watcher, ART_READABLE);
   }
+  if (error != 0 || listener->upgrade == NULL) return error;
+  error = listener->upgrade->apply(listener->upgrade, stream);
+  if (error != 0) art_stream_close(*stream, true);
   return error;
 }
 
@@ -262,6 +266,19 @@ static int listener_accepts(lua_State *L) {
 
 static void prepare_event(lua_State *L, int index, asyncrt_op *op) {
   prepare(op, lua_touserdata(L, index));
+}
+
+art_listener *art_check_listener(lua_State *L, int arg) {
+  asyncrt_prepare_fn prepare_fn = NULL;
+  art_listener **box = lua_touserdata(L, arg);
+
+  if (art_event_of(L, arg, &prepare_fn) != ART_EVENT_BASE ||
+      prepare_fn != prepare_event) {
+    luaL_typeerror(L, arg, "listener");
+    return NULL;
+  }
+  if (*box == NULL) art_raise_argument(L, arg, "the listener is closed");
+  return *box;
 }
 
 static void prepare_accept_event(lua_State *L, int index, asyncrt_op *op) {

@@ -27,6 +27,14 @@ typedef struct art_listener_type {
   void (*address)(art_listener *listener, char *text, size_t size);
 } art_listener_type;
 
+/* What a listener makes of every stream that it accepts, before anyone has it.
+ */
+typedef struct art_upgrade {
+  /* Returns 0, or a negative UV_E* and the stream as it was. */
+  int (*apply)(struct art_upgrade *upgrade, art_stream **stream);
+  void (*free)(struct art_upgrade *upgrade);
+} art_upgrade;
+
 /* Allocated with malloc, as the first member of the kind's own structure. */
 struct art_listener {
   art_watcher watcher; /* first: art_poll_free frees what starts with it */
@@ -36,6 +44,7 @@ struct art_listener {
   art_listener **box;            /* borrowed; the Lua object, or NULL */
   asyncrt_queue waiters;         /* FIFO */
   art_stream *accepted;          /* owned; taken, and not yet given to a task */
+  art_upgrade *upgrade;          /* owned; or NULL */
   bool external; /* its ops are completed from outside the process */
   bool watched;
   bool readable;
@@ -54,6 +63,9 @@ void art_listener_push(lua_State *L, art_listener *listener);
 static inline art_listener **art_listener_self(lua_State *L, int arg) {
   return art_check_self(L, arg, "listener");
 }
+
+/* The listener at `arg`; raises where there is none, or where it is closed. */
+art_listener *art_check_listener(lua_State *L, int arg);
 
 /* Tells that there may be a connection to accept. */
 void art_listener_ready(art_listener *listener);

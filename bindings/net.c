@@ -8,13 +8,16 @@
 
 #include <string.h>
 
+static const char with_tls_key; /* its address is the key in the registry */
+
 static bool ends_with(const char *text, const char *end) {
   size_t length = strlen(text), end_length = strlen(end);
 
   return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* Whether an error says only that the other side has gone. */
+/* Whether an error says only that the other side has gone, or is not the one to
+ * talk to. */
 static bool is_loss(lua_State *L, int index) {
   const char *text;
 
@@ -22,6 +25,8 @@ static bool is_loss(lua_State *L, int index) {
   text = lua_tostring(L, index);
   return ends_with(text, ": connection reset by peer") ||
          ends_with(text, ": broken pipe") ||
+         ends_with(text, ": cut off without close_notify") ||
+         strncmp(text, "handshake ", strlen("handshake ")) == 0 ||
          ends_with(text, ": connection timed out");
 }
 
@@ -45,6 +50,33 @@ static int net_report(lua_State *L) {
   return 0;
 }
 
+bool art_net_wants_tls(lua_State *L) {
+  bool wanted;
+
+  if (lua_type(L, 2) != LUA_TTABLE) return false;
+  lua_pushliteral(L, "tls");
+  lua_rawget(L, 2);
+  wanted = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return wanted;
+}
+
+static int called(lua_State *L, int status, lua_KContext context) {
+  (void) status;
+  (void) context;
+  return lua_gettop(L);
+}
+
+int art_net_call_tls(lua_State *L, const char *name) {
+  lua_settop(L, 2);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &with_tls_key);
+  lua_getfield(L, -1, name);
+  lua_replace(L, -2);
+  lua_insert(L, 1);
+  lua_callk(L, 2, LUA_MULTRET, 0, called);
+  return called(L, LUA_OK, 0);
+}
+
 static const luaL_Reg functions[] = {
     {"report", net_report},
     {NULL, NULL},
@@ -56,5 +88,10 @@ int art_open_net(lua_State *L) {
   luaL_newlib(L, functions);
   luaL_setfuncs(L, art_listen_functions, 0);
   luaL_setfuncs(L, art_connect_functions, 0);
+  /* What a script does for connect, connect_evt and listen with TLS. */
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &with_tls_key);
+  lua_setfield(L, -2, "with_tls");
   return 1;
 }

@@ -84,6 +84,18 @@ bool art_option_boolean(lua_State *L, int arg, const char *name,
   return value;
 }
 
+const char *art_option_string(lua_State *L, int arg, const char *name,
+                              const char *otherwise) {
+  const char *value;
+
+  if (!push_option(L, arg, name)) return otherwise;
+  value = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  if (value == NULL || strlen(value) != lua_rawlen(L, -1))
+    raise_option(L, arg, name, "string without NUL");
+  lua_pop(L, 1);
+  return value;
+}
+
 double art_option_seconds(lua_State *L, int arg, const char *name,
                           double otherwise) {
   double value;

@@ -15,6 +15,9 @@ lua_Integer art_option_integer(lua_State *L, int arg, const char *name,
                                lua_Integer otherwise);
 bool art_option_boolean(lua_State *L, int arg, const char *name,
                         bool otherwise);
+/* Text without NUL, which the table keeps alive. */
+const char *art_option_string(lua_State *L, int arg, const char *name,
+                              const char *otherwise);
 /* Seconds, not negative and not NaN; may be infinite. */
 double art_option_seconds(lua_State *L, int arg, const char *name,
                           double otherwise);

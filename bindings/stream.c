@@ -57,12 +57,13 @@ void art_stream_ready(art_stream *stream, unsigned events) {
   }
   if ((events & ART_READABLE) && !stream->closing) {
     stream->readable = true;
-    if (stream->readers.first != NULL) art_stream_wake_readers(stream);
+    if (stream->readers.first != NULL || stream->above != NULL)
+      art_stream_wake_readers(stream);
   }
   if (!(events & ART_WRITABLE)) return;
   if (stream->queued > 0)
     art_stream_flush(stream); /* may free a closing stream */
-  else if (stream->writers.first != NULL)
+  else if (stream->writers.first != NULL || stream->above != NULL)
     art_stream_wake_writers(stream);
 }
 
@@ -203,6 +204,33 @@ void art_stream_close(art_stream *stream, bool reset) {
   stream->type->close(stream, reset || lost);
 }
 
+bool art_stream_in_use(const art_stream *stream) {
+  return stream->readers.first != NULL || stream->writers.first != NULL ||
+         stream->reading || stream->writing;
+}
+
+/* The runtime knows the one above only: one connection is one handle. */
+void art_stream_wrap(art_stream *above, art_stream *below) {
+  above->box = below->box;
+  if (above->box != NULL) *above->box = above;
+  above->times = below->times;
+  if (above->times != NULL) above->times->stream = above;
+  above->external = below->external;
+  above->high_water = below->high_water;
+  above->handle.site = below->handle.site;
+  below->box = NULL;
+  below->times = NULL;
+  below->above = above;
+  asyncrt_handle_closed(below->rt, &below->handle);
+}
+
+void art_stream_close_below(art_stream *below, bool reset) {
+  below->above = NULL;
+  asyncrt_handle_opened(below->rt, &below->handle, below->type->kind,
+                        on_handle_close);
+  art_stream_close(below, reset);
+}
+
 void art_stream_free(art_stream *stream) {
   asyncrt_handle_closed(stream->rt, &stream->handle);
   free(stream->times);
@@ -233,17 +261,26 @@ void art_stream_describe(const asyncrt_op *op, char *text, size_t size) {
   snprintf(text, size, "%s %s", op->type->name, peer);
 }
 
-art_stream **art_stream_at(lua_State *L, int arg) {
-  art_stream **box = lua_touserdata(L, arg);
-  int equal = 0;
+void art_stream_push_methods(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  lua_getfield(L, -1, "__index");
+  lua_remove(L, -2);
+}
 
-  if (box != NULL && lua_getmetatable(L, arg)) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
-    equal = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-  }
-  if (!equal) luaL_typeerror(L, arg, "stream");
-  return box;
+bool art_is_stream(lua_State *L, int arg) {
+  bool equal;
+
+  if (lua_type(L, arg) != LUA_TUSERDATA || !lua_getmetatable(L, arg))
+    return false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  equal = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return equal;
+}
+
+art_stream **art_stream_at(lua_State *L, int arg) {
+  if (!art_is_stream(L, arg)) luaL_typeerror(L, arg, "stream");
+  return lua_touserdata(L, arg);
 }
 
 art_stream *art_check_stream(lua_State *L, int arg) {
@@ -295,6 +332,32 @@ static int stream_gc(lua_State *L) {
   art_handle_collected((*box)->rt, &(*box)->handle);
   art_stream_close(*box, false);
   return 0;
+}
+
+/* stream:handshake() -> true | nil, message, code
+ *
+ * Waits until the two sides of a TLS connection have agreed; reads and writes
+ * wait for that too. True at once where the stream has no TLS. */
+static int stream_handshake(lua_State *L) {
+  art_stream **box = art_stream_self(L, 1);
+
+  if (*box == NULL) return art_stream_push_closed(L);
+  if ((*box)->type->handshake != NULL) return (*box)->type->handshake(L, box);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* stream:tls_info() -> table | nil | nil, "closed", "ECLOSED"
+ *
+ * What the two sides of a TLS connection have agreed on; nil before that, and
+ * where the stream has no TLS. */
+static int stream_tls_info(lua_State *L) {
+  art_stream **box = art_stream_self(L, 1);
+
+  if (*box == NULL) return art_stream_push_closed(L);
+  if ((*box)->type->tls_info != NULL) return (*box)->type->tls_info(L, *box);
+  lua_pushnil(L);
+  return 1;
 }
 
 /* stream:is_closed() -> boolean */
@@ -428,6 +491,8 @@ static const luaL_Reg methods[] = {
     {"close", stream_close},
     {"reset", stream_reset},
     {"is_closed", stream_is_closed},
+    {"handshake", stream_handshake},
+    {"tls_info", stream_tls_info},
     {"timeouts", stream_timeouts},
     {"address", stream_address},
     {"peer", stream_peer},

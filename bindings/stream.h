@@ -18,7 +18,8 @@ typedef struct art_buffer art_buffer;
 typedef struct art_chunk art_chunk;
 typedef struct art_stream_times art_stream_times;
 
-/* What a kind of stream does. None of these calls Lua, but push_error. */
+/* What a kind of stream does. None of these calls Lua, but those that get a
+ * lua_State. */
 typedef struct art_stream_type {
   const char *kind; /* for reports: "socket" */
 
@@ -46,6 +47,13 @@ typedef struct art_stream_type {
    * for none. */
   size_t (*unread)(art_stream *stream);
 
+  /* Bytes that `send` has taken and this side still holds, which count as
+   * queued too: a flush waits for them. NULL for none. */
+  size_t (*unsent)(art_stream *stream);
+
+  /* Tells a stream that the one below it is ready: see art_stream_wrap. */
+  void (*below_ready)(art_stream *stream, unsigned events);
+
   /* Sets an option of a socket; UV_ENOTSUP elsewhere. May be NULL. */
   int (*set_nodelay)(art_stream *stream, bool on);
   int (*set_keepalive)(art_stream *stream, unsigned seconds);
@@ -54,6 +62,10 @@ typedef struct art_stream_type {
    * tell than the name of `error`; returns 3. May be NULL. */
   int (*push_error)(lua_State *L, art_stream *stream, const char *operation,
                     int error);
+
+  /* The methods `handshake` and `tls_info`; NULL where there is none. */
+  int (*handshake)(lua_State *L, art_stream **box);
+  int (*tls_info)(lua_State *L, art_stream *stream);
 
   bool short_reads; /* a short count does not mean that nothing is left */
   bool patient;     /* a close flushes what is queued however long it takes */
@@ -66,6 +78,7 @@ struct art_stream {
   const art_stream_type *type; /* borrowed; static */
   asyncrt *rt;                 /* borrowed; outlives it */
   art_stream **box;            /* borrowed; the Lua object, or NULL */
+  art_stream *above;           /* borrowed; what it belongs to, or NULL */
   asyncrt_queue readers;       /* armed: the arms of one wait */
   asyncrt_queue writers;
   art_buffer *received;    /* owned; bytes received and not read, or NULL */
@@ -106,6 +119,17 @@ void art_stream_on_ready(art_watcher *watcher, unsigned events);
 void art_stream_keep(art_stream *stream, const char *data, size_t size);
 /* Bytes received and not read. */
 size_t art_stream_unread(const art_stream *stream);
+
+/* Puts `above`, a new stream, in the place of `below`, from whose owner it
+ * takes the Lua object and the time limits. From then on `below` is a part of
+ * it: it has no waits of its own, and tells `above` when it is ready. */
+void art_stream_wrap(art_stream *above, art_stream *below);
+
+/* Closes a stream that is a part of another. */
+void art_stream_close_below(art_stream *below, bool reset);
+
+/* Whether a task waits for the stream, or is about to go on. */
+bool art_stream_in_use(const art_stream *stream);
 
 /* Closes a stream: waits end, queued bytes are flushed in the background
  * unless `reset`. The stream may be freed when it returns. */

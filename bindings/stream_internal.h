@@ -17,6 +17,10 @@ static inline art_stream **art_stream_self(lua_State *L, int arg) {
 
 /* The same for a function that is no method. */
 art_stream **art_stream_at(lua_State *L, int arg);
+/* Pushes the table of the methods of all streams. */
+void art_stream_push_methods(lua_State *L);
+/* Whether there is a stream, open or closed. */
+bool art_is_stream(lua_State *L, int arg);
 
 /* A buffer of Lua code (rt.buffer): what bytes.c makes, and what read_into and
  * write take. */
@@ -60,10 +64,17 @@ int art_stream_await_room(lua_State *L, art_stream **box, art_done done);
  * bytes, without waiting. Returns their number. */
 size_t art_stream_move(art_stream *from, art_stream *to, size_t most);
 
+/* Bytes received, the unread ones first: at most `size`; 0 for none, then the
+ * stream's state says why. */
+size_t art_stream_take(art_stream *stream, char *data, size_t size);
+
 /* Sends parts, or queues what cannot be sent now. A failure is left in the
  * stream's write_error. */
 void art_stream_accept(art_stream *stream, const struct iovec *parts,
                        int count);
+
+/* Fails all writes from now on. The stream may be freed when it returns. */
+void art_stream_fail_writes(art_stream *stream, int error);
 
 /* Time limits. An op's clock starts when it is first armed, and goes on where
  * it is armed again: `prepare` forgets the op before. */

@@ -148,6 +148,20 @@ static size_t receive(art_stream *stream, char *data, size_t size) {
   return 0;
 }
 
+size_t art_stream_take(art_stream *stream, char *data, size_t size) {
+  art_buffer *buffer = stream->received;
+  size_t there = art_stream_unread(stream);
+
+  if (there == 0) {
+    if (!stream->readable || stream->ended || stream->read_error != 0) return 0;
+    return receive(stream, data, size);
+  }
+  if (size > there) size = there;
+  memcpy(data, buffer->data + buffer->start, size);
+  consume(stream, size);
+  return size;
+}
+
 /* Receives once behind the unread bytes; `wanted` is the size of the item, if
  * known. Large items thus arrive in place, in ever larger portions. */
 static void receive_more(art_stream *stream, size_t wanted) {
@@ -470,6 +484,10 @@ void art_stream_wake_readers(art_stream *stream) {
   asyncrt_op *op = stream->readers.first, *next;
   bool now = stream->closing || stream->read_timed_out;
 
+  if (stream->above != NULL) {
+    stream->above->type->below_ready(stream->above, ART_READABLE);
+    return;
+  }
   for (; op != NULL; op = next) {
     next = op->next;
     if (now || art_op_is_direct(op) || read_ahead(op)) {

@@ -120,6 +120,14 @@ static size_t send_parts(art_stream *stream, const struct iovec *parts,
   return 0;
 }
 
+void art_stream_fail_writes(art_stream *stream, int error) {
+  fail(stream, error);
+  if (stream->closing)
+    art_stream_closed(stream, true);
+  else
+    art_stream_wake_writers(stream);
+}
+
 void art_stream_flush(art_stream *stream) {
   while (stream->queued > 0) {
     struct iovec parts[MOST_PARTS];
@@ -242,8 +250,15 @@ static void flatten(lua_State *L, int index) {
   lua_replace(L, index);
 }
 
+static size_t unsent(art_stream *stream) {
+  size_t size = stream->queued;
+
+  if (stream->type->unsent != NULL) size += stream->type->unsent(stream);
+  return size;
+}
+
 static bool below_mark(art_stream *stream) {
-  size_t load = stream->queued;
+  size_t load = unsent(stream);
 
   if (stream->type->unread != NULL) load += stream->type->unread(stream);
   return load < stream->high_water;
@@ -269,7 +284,7 @@ static int write_now(asyncrt_op *op, lua_State *L) {
   } else if (action_of(op) == WRITE_ROOM) {
     return below_mark(stream) ? ASYNCRT_DONE(0) : ASYNCRT_NOT_READY;
   } else {
-    if (stream->queued > 0) return ASYNCRT_NOT_READY;
+    if (unsent(stream) > 0) return ASYNCRT_NOT_READY;
     if (action_of(op) == WRITE_SHUTDOWN && !stream->shut) {
       stream->shut = true;
       stream->write_error = stream->type->shutdown(stream);
@@ -350,12 +365,16 @@ static bool is_ready(const asyncrt_op *op, art_stream *stream) {
     return true;
   return action_of(op) == WRITE_DATA || action_of(op) == WRITE_ROOM
              ? below_mark(stream)
-             : stream->queued == 0;
+             : unsent(stream) == 0;
 }
 
 void art_stream_wake_writers(art_stream *stream) {
   asyncrt_op *op;
 
+  if (stream->above != NULL) {
+    stream->above->type->below_ready(stream->above, ART_WRITABLE);
+    return;
+  }
   for (op = stream->writers.first; op != NULL; op = op->next) {
     if (is_ready(op, stream)) {
       stream->writing = true;

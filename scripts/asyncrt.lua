@@ -22,6 +22,7 @@ local task = require("asyncrt.core.task")
 local ticker = require("asyncrt.core.ticker")
 local time = require("asyncrt.core.time")
 local watch = require("asyncrt.core.watch")
+require("asyncrt.stream")
 
 local rt = {
   after = time.after,

@@ -13,6 +13,14 @@ local net = {
   listen = core.listen,
 }
 
+-- What the core leaves to Lua where the options have `tls`. Not a wrapper around
+-- each function: an error of the core names the function that was called.
+for _, name in ipairs({ "connect", "connect_evt", "listen" }) do
+  core.with_tls[name] = function(address, options)
+    return require("asyncrt.secure")[name](address, options)
+  end
+end
+
 --- Places for `count` connections: `take` waits for one, closing gives it back.
 local Places = {}
 Places.__index = Places
@@ -41,7 +49,12 @@ local function handle(server, conn)
   if server.timeout then
     connection:timeouts({ idle = server.timeout })
   end
-  server.handler(connection)
+  local ready, message = connection:handshake()
+  if ready then
+    server.handler(connection)
+  elseif type(server.on_error) == "function" then
+    server.on_error(message, rt.current())
+  end
 end
 
 --- Accepts until the listener is closed, then waits for the handlers.
@@ -73,7 +86,10 @@ local known = {
   max_connections = true,
   on_error = true,
   timeout = true,
+  tls = true,
 }
+
+local unchecked = { on_error = true, tls = true }
 
 local function bad_option(message, ...)
   error("bad argument #3 to 'serve' (" .. message:format(...) .. ")", 4)
@@ -83,7 +99,7 @@ local function check_options(options)
   for name, value in pairs(options) do
     if not known[name] then
       bad_option("unknown option '%s'", name)
-    elseif name ~= "on_error" then
+    elseif not unchecked[name] then
       if type(value) ~= "number" or value < 0 or value ~= value then
         bad_option("option '%s': non-negative number expected", name)
       end
@@ -97,6 +113,8 @@ end
 ---  cancelled; 10 by default
 ---@field timeout number? seconds without a byte in either direction after which
 ---  a waiting read or write of a connection fails with "ETIMEDOUT"
+---@field tls (asyncrt.tls.Context|asyncrt.tls.Options)? for connections with
+---  TLS; the handler is called after the handshake
 ---@field on_error ("log"|"collect"|"fail"|fun(err: any, task: asyncrt.Task))?
 ---  what a handler's error does: "log" by default
 
@@ -118,6 +136,9 @@ function net.serve(address, handler, options)
   if type(address) == "string" then
     local limits = { max_connections = server.max_connections }
     address = assert(core.listen(address, limits))
+  end
+  if server.tls then
+    assert(require("asyncrt.secure").listener(address, server.tls, "serve"))
   end
   local listener <close> = address
   server.listener = listener

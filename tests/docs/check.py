@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Scripts that are no module of their own.
 INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.http.request",
-            "asyncrt.http.response", "asyncrt.http.server", "asyncrt.test"}
+            "asyncrt.http.response", "asyncrt.http.server", "asyncrt.secure",
+            "asyncrt.stream", "asyncrt.test"}
 ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name
 RENAMED = {"sync.c": "latch"}  # bindings whose objects the reference calls so
 LAZY = {"asyncrt": ["stdin", "stdout", "stderr"]}  # fields made by __index

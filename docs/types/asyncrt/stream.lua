@@ -139,6 +139,25 @@ function Stream:reset() end
 ---@return boolean
 function Stream:is_closed() end
 
+--- [wait] Goes on with TLS, as the client.
+---@param options true|asyncrt.tls.Context|asyncrt.tls.ClientOptions
+---@return asyncrt.Stream? conn the same
+---@return string? message
+---@return string? code
+function Stream:starttls(options) end
+
+--- [wait] Waits until the two sides of a connection with TLS have agreed.
+---@return true? done at once where there is no TLS
+---@return string? message
+---@return string? code
+function Stream:handshake() end
+
+--- What the two sides have agreed on; nil before that, and without TLS.
+---@return asyncrt.tls.Info? info
+---@return string? message
+---@return string? code
+function Stream:tls_info() end
+
 ---@param limits asyncrt.StreamTimeouts math.huge takes a limit away
 ---@return true? done
 ---@return string? message

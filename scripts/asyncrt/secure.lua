@@ -1,0 +1,176 @@
+--- Where TLS begins: on a connection, on a listener, on what net connects.
+local core = require("asyncrt.core.tls")
+local net = require("asyncrt.core.net")
+local rt = require("asyncrt")
+
+local CONNECT_LIMIT = 10 -- seconds, as net.connect's own
+
+local secure = {}
+
+local default -- the context of `tls = true`
+
+--- Closes a connection whose handshake was cancelled.
+local Guard = {}
+
+function Guard:__close()
+  if self.conn then self.conn:reset() end
+end
+
+--- The context of what a caller gave, and the name of the server. A mistake is
+--- raised as one of argument `arg` of `name`, or of its option `tls`, at the line
+--- of the caller's caller.
+local function resolve(given, name, arg, is_option)
+  local function bad(message)
+    if is_option then message = "option 'tls': " .. message end
+    error(("bad argument #%d to '%s' (%s)"):format(arg, name, message), 4)
+  end
+  if core.about(given) then return given end
+  if given == true then
+    default = default or core.context()
+    return default
+  end
+  if type(given) ~= "table" then
+    bad("table, true or TLS context expected, got " .. type(given))
+  end
+  local server_name, context = given.server_name, given.context
+  if server_name ~= nil and type(server_name) ~= "string" then
+    bad("option 'server_name': string expected, got " .. type(server_name))
+  end
+  local options = {}
+  for key, value in pairs(given) do options[key] = value end
+  options.server_name, options.context = nil, nil
+  if context ~= nil then
+    if not core.about(context) then
+      bad("option 'context': TLS context expected, got " .. type(context))
+    elseif next(options) ~= nil then
+      bad(("option '%s' beside 'context'"):format(tostring(next(options))))
+    end
+    return context, server_name
+  end
+  local ok, made, message, code = pcall(core.context, options)
+  if not ok then bad(made:match("%((.*)%)$") or made) end
+  if not made then return nil, message, code end
+  return made, server_name
+end
+
+local function shake(conn, ...)
+  local guard <close> = setmetatable({ conn = conn }, Guard)
+  local done, message, code = core.start(conn, ...)
+  if done then done, message, code = conn:handshake() end
+  guard.conn = nil
+  if done then return conn end
+  conn:close()
+  return nil, message, code
+end
+
+local function check_open(conn, name)
+  local state = core.state(conn)
+  if not state then
+    error(("bad argument #1 to '%s' (stream expected, got %s)")
+      :format(name, type(conn)), 3)
+  elseif state == "busy" then
+    error("another task is using this stream", 3)
+  end
+end
+
+--- Without a name nobody knows whether the server is the right one.
+local function check_name(context, server_name, name)
+  if not server_name and core.about(context).verify then
+    error(("'%s' needs the option 'server_name', or verify = false")
+      :format(name), 3)
+  end
+end
+
+local function as_name(server_name)
+  return server_name and server_name:gsub("%.$", "")
+end
+
+function secure.client(conn, options, name, arg)
+  check_open(conn, name)
+  local context, server_name, code = resolve(options, name, arg)
+  if not context then return nil, server_name, code end
+  check_name(context, server_name, name)
+  return shake(conn, context, false, as_name(server_name))
+end
+
+function secure.server(conn, options, name)
+  check_open(conn, name)
+  local context, message, code = resolve(options, name, 2)
+  if not context then return nil, message, code end
+  if not core.about(context).server then
+    error(("bad argument #2 to '%s' (no certificate)"):format(name), 3)
+  end
+  return shake(conn, context, true)
+end
+
+--- Makes a listener one with TLS.
+function secure.listener(listener, options, name)
+  local context, message, code = resolve(options, name, 2)
+  if not context then return nil, message, code end
+  if not core.about(context).server then
+    error(("bad argument #2 to '%s' (no certificate)"):format(name), 3)
+  end
+  return core.secure(listener, context)
+end
+
+--- The host of an address, as far as a certificate can be for it.
+local function host_of(address)
+  if address:find("^unix:") or address:find("^fd:") then return nil end
+  local host = address:match("^%[(.*)%]:%d+$") or address:match("^(.*):%d+$")
+  return host == "" and "127.0.0.1" or host:gsub("%%.*$", "")
+end
+
+local function without_tls(options)
+  local rest = {}
+  for key, value in pairs(options) do rest[key] = value end
+  rest.tls = nil
+  return rest
+end
+
+--- The address is what the caller knows, not the one that was looked up.
+local function connected(address, conn, message, code)
+  if conn then return conn end
+  return nil, (message:gsub("^handshake .-: ", "connect " .. address .. ": ")),
+    code
+end
+
+--- net.connect with the option tls. The limit is for all of it.
+function secure.connect(address, options)
+  local context, server_name, code = resolve(options.tls, "connect", 2, true)
+  if not context then return nil, server_name, code end
+  server_name = server_name or host_of(address)
+  check_name(context, server_name, "connect")
+  local limit = (options.timeout or CONNECT_LIMIT) + rt.now()
+  local conn, message, why = net.connect(address, without_tls(options))
+  if not conn then return nil, message, why end
+  return connected(address, shake(conn, context, false, as_name(server_name),
+    math.max(limit - rt.now(), 0)))
+end
+
+--- net.connect_evt with the option tls: the handshake follows the commit.
+function secure.connect_evt(address, options)
+  local context, server_name, code = resolve(options.tls, "connect_evt", 2, true)
+  if not context then return rt.always(nil, server_name, code) end
+  server_name = server_name or host_of(address)
+  check_name(context, server_name, "connect_evt")
+  return net.connect_evt(address, without_tls(options))
+    :wrap(function(conn, message, why)
+      if not conn then return nil, message, why end
+      return connected(address,
+        shake(conn, context, false, as_name(server_name)))
+    end)
+end
+
+--- net.listen with the option tls.
+function secure.listen(address, options)
+  local context, message, code = resolve(options.tls, "listen", 2, true)
+  if not context then return nil, message, code end
+  if not core.about(context).server then
+    error("bad argument #2 to 'listen' (option 'tls': no certificate)", 3)
+  end
+  local listener, why, name = net.listen(address, without_tls(options))
+  if not listener then return nil, why, name end
+  return core.secure(listener, context)
+end
+
+return secure

@@ -1,0 +1,15 @@
+--- The methods of streams that are written in Lua.
+local bytes = require("asyncrt.core.bytes")
+
+local Stream = {}
+
+--- [wait] Goes on with TLS, as the client.
+---@param options true|asyncrt.tls.Context|asyncrt.tls.ClientOptions
+---@return asyncrt.Stream? conn the same
+---@return string? message
+---@return string? code
+function Stream:starttls(options)
+  return require("asyncrt.secure").client(self, options, "starttls", 1)
+end
+
+bytes.set_stream_methods(Stream)
