@@ -233,7 +233,8 @@ def heading(results):
         "# Benchmarks",
         "",
         "Written by `bench/run`; [bench/README.md](../../bench/README.md) says",
-        "what is measured and how to read it.",
+        "what is measured and how to read it, [profile.md](profile.md) where the",
+        "time of an echo goes.",
         "",
         f"- **Date** {facts.get('date', '?')}",
         f"- **Machine** {facts.get('cores', '?')} cores, "
