@@ -14,7 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # Scripts that are no module of their own.
-INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.http.request",
+INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.heap",
+            "asyncrt.http.request", "asyncrt.options",
             "asyncrt.http.response", "asyncrt.http.server", "asyncrt.secure",
             "asyncrt.stream", "asyncrt.test"}
 ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name

@@ -1,0 +1,68 @@
+--- The option tables of functions in Lua.
+local options = {}
+
+local kinds = {}
+
+function kinds.boolean(value)
+  return type(value) == "boolean", "boolean"
+end
+
+--- How many, or math.huge for no limit.
+function kinds.count(value)
+  local is_count = math.type(value) == "integer" or value == math.huge
+  return is_count and value >= 0, "non-negative integer or math.huge"
+end
+
+--- The same, but at least one.
+function kinds.positive(value)
+  local is_count = math.type(value) == "integer" or value == math.huge
+  return is_count and value >= 1, "positive integer or math.huge"
+end
+
+function kinds.number(value)
+  return type(value) == "number" and value == value, "number"
+end
+
+function kinds.seconds(value)
+  return type(value) == "number" and value >= 0,
+    "non-negative number of seconds"
+end
+
+function kinds.string(value)
+  return type(value) == "string", "string"
+end
+
+function kinds.any(value)
+  return value == value, "value other than NaN"
+end
+
+local function shown(value)
+  return type(value) == "number" and tostring(value) or type(value)
+end
+
+--- Raises, at the line that called the function `name`, where its argument
+--- number `arg` is no table of options that are `known`: each is the name of a
+--- kind above, or a function that returns whether a value is one and what is
+--- expected.
+---@param known table<string, string|fun(value: any): boolean, string>
+function options.check(name, arg, given, known)
+  local function bad(message, ...)
+    error(("bad argument #%d to '%s' (%s)")
+      :format(arg, name, message:format(...)), 4)
+  end
+  if given == nil then return end
+  if type(given) ~= "table" then
+    bad("table expected, got %s", type(given))
+  end
+  for key, value in pairs(given) do
+    local kind = known[key]
+    if type(key) ~= "string" then bad("unknown option [%s]", shown(key)) end
+    if not kind then bad("unknown option '%s'", key) end
+    local ok, expected = (kinds[kind] or kind)(value)
+    if not ok then
+      bad("option '%s': %s expected, got %s", key, expected, shown(value))
+    end
+  end
+end
+
+return options
