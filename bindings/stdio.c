@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -133,6 +134,15 @@ static void stdio_address(art_stream *stream, bool peer, char *text,
   snprintf(text, size, "%s", names[stream->watcher.fd]);
 }
 
+static int stdio_window_size(art_stream *stream, int *columns, int *rows) {
+  struct winsize size;
+
+  if (ioctl(stream->watcher.fd, TIOCGWINSZ, &size) != 0) return UV_ENOTTY;
+  *columns = size.ws_col;
+  *rows = size.ws_row;
+  return 0;
+}
+
 static const art_stream_type stdio_type = {
     .kind = "standard stream",
     .recv = stdio_recv,
@@ -141,6 +151,7 @@ static const art_stream_type stdio_type = {
     .watch = stdio_watch,
     .close = stdio_close,
     .address = stdio_address,
+    .window_size = stdio_window_size,
     .short_reads = true,
     .patient = true,
 };

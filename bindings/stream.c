@@ -434,6 +434,39 @@ static int push_status(lua_State *L, art_stream *stream, const char *operation,
   return 1;
 }
 
+static int window_size(art_stream *stream, int *columns, int *rows) {
+  if (stream->type->window_size == NULL) return UV_ENOTTY;
+  return stream->type->window_size(stream, columns, rows);
+}
+
+/* stream:is_tty() -> boolean
+ *
+ * Whether it is a terminal; a closed stream is none. */
+static int stream_is_tty(lua_State *L) {
+  art_stream *stream = *art_stream_self(L, 1);
+  int columns, rows;
+
+  lua_pushboolean(L,
+                  stream != NULL && window_size(stream, &columns, &rows) == 0);
+  return 1;
+}
+
+/* stream:window_size() -> columns, rows | nil, message, code
+ *
+ * The size of a terminal, which may change; 0 where it is not known. "ENOTTY"
+ * elsewhere. */
+static int stream_window_size(lua_State *L) {
+  art_stream *stream = *art_stream_self(L, 1);
+  int columns, rows, error;
+
+  if (stream == NULL) return art_stream_push_closed(L);
+  error = window_size(stream, &columns, &rows);
+  if (error != 0) return art_stream_push_error(L, stream, "window_size", error);
+  lua_pushinteger(L, columns);
+  lua_pushinteger(L, rows);
+  return 2;
+}
+
 /* stream:nodelay([on = true]) -> true | nil, message, code
  *
  * Whether small writes are sent at once, which is the default. TCP only. */
@@ -491,9 +524,11 @@ static const luaL_Reg methods[] = {
     {"close", stream_close},
     {"reset", stream_reset},
     {"is_closed", stream_is_closed},
+    {"is_tty", stream_is_tty},
     {"handshake", stream_handshake},
     {"tls_info", stream_tls_info},
     {"timeouts", stream_timeouts},
+    {"window_size", stream_window_size},
     {"address", stream_address},
     {"peer", stream_peer},
     {"nodelay", stream_nodelay},

@@ -58,6 +58,9 @@ typedef struct art_stream_type {
   int (*set_nodelay)(art_stream *stream, bool on);
   int (*set_keepalive)(art_stream *stream, unsigned seconds);
 
+  /* Tells the size of a terminal; UV_ENOTTY elsewhere. May be NULL. */
+  int (*window_size)(art_stream *stream, int *columns, int *rows);
+
   /* Pushes nil, message, code for a failed operation, where a kind has more to
    * tell than the name of `error`; returns 3. May be NULL. */
   int (*push_error)(lua_State *L, art_stream *stream, const char *operation,

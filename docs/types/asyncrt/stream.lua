@@ -158,6 +158,16 @@ function Stream:handshake() end
 ---@return string? code
 function Stream:tls_info() end
 
+--- Whether it is a terminal.
+---@return boolean
+function Stream:is_tty() end
+
+--- The size of a terminal, which may change; 0 where it is not known.
+---@return integer? columns
+---@return integer|string rows or the message
+---@return string? code "ENOTTY" where it is no terminal
+function Stream:window_size() end
+
 ---@param limits asyncrt.StreamTimeouts math.huge takes a limit away
 ---@return true? done
 ---@return string? message
