@@ -477,24 +477,31 @@ static void prepare(asyncrt_op *op, art_stream **box,
     art_stream_time_prepare(stream, ART_SIDE_READ);
 }
 
+static bool is_armed(const art_stream *stream, const asyncrt_op *op) {
+  return op->prev != NULL || stream->readers.first == op;
+}
+
 /* Completes a reader that waits alone on the hope that there is something to
  * receive, so that it receives straight into a Lua string. Several ops are
  * the arms of one select: the first whose item is whole completes. */
 void art_stream_wake_readers(art_stream *stream) {
-  asyncrt_op *op = stream->readers.first, *next;
+  asyncrt_op *op;
   bool now = stream->closing || stream->read_timed_out;
 
   if (stream->above != NULL) {
     stream->above->type->below_ready(stream->above, ART_READABLE);
     return;
   }
-  for (; op != NULL; op = next) {
-    next = op->next;
-    if (now || art_op_is_direct(op) || read_ahead(op)) {
-      stream->reading = true;
-      asyncrt_op_complete(op); /* disarms the others */
-      return;
-    }
+  for (op = stream->readers.first; op != NULL; op = op->next) {
+    bool whole = now || art_op_is_direct(op) || read_ahead(op);
+
+    /* What was received may have made room for another arm of the select,
+     * which has won then. */
+    if (!is_armed(stream, op)) return;
+    if (!whole) continue;
+    stream->reading = true;
+    asyncrt_op_complete(op); /* disarms the others */
+    return;
   }
 }
 
