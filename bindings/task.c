@@ -151,12 +151,26 @@ static int compare_ids(const void *a, const void *b) {
   return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
 }
 
+/* Pushes memory for a list of all tasks, of which a finalizer that runs
+ * meanwhile may spawn more. */
+static art_task **push_room(lua_State *L, const asyncrt *rt) {
+  art_task **tasks;
+  uint32_t room;
+
+  do {
+    lua_settop(L, 0);
+    room = rt->tasks;
+    tasks = lua_newuserdatauv(L, room * sizeof(*tasks), 0);
+  } while (room < rt->tasks);
+  return tasks;
+}
+
 /* tasks() -> {task, ...}
  *
  * Every task that has not ended, in the order of spawning. */
 static int task_tasks(lua_State *L) {
   asyncrt *rt = art_runtime_of(L);
-  art_task **tasks = lua_newuserdatauv(L, rt->tasks * sizeof(*tasks), 0);
+  art_task **tasks = push_room(L, rt);
   uint32_t count = 0, i;
   int place;
 
