@@ -100,29 +100,44 @@ static int group_spawn(lua_State *L) {
   return 1;
 }
 
+/* Spawns with the options at `arg`, behind which the function stands. */
+static int spawn_with(lua_State *L, art_group *group, int arg) {
+  static const char *const names[] = {"daemon", "name", NULL};
+  bool daemon;
+
+  luaL_checktype(L, arg, LUA_TTABLE);
+  art_check_options(L, arg, names);
+  art_check_callable(L, arg + 1);
+  daemon = art_option_boolean(L, arg, "daemon", false);
+  if (lua_getfield(L, arg, "name") == LUA_TNIL) {
+    lua_pop(L, 1);
+    art_task_new(L, group, arg + 1, 0, daemon);
+    return 1;
+  }
+  if (lua_type(L, -1) != LUA_TSTRING)
+    art_raise_argument(L, arg, "option 'name' must be a string");
+  lua_replace(L, arg);
+  art_task_new(L, group, arg + 1, arg, daemon);
+  return 1;
+}
+
 /* group:spawn_with({name=, daemon=}, f, ...) -> task
  *
  * As spawn, with a name for reports; a daemon does not keep the group: it is
  * cancelled once all other tasks have ended. */
 static int group_spawn_with(lua_State *L) {
-  static const char *const names[] = {"daemon", "name", NULL};
-  art_group *group = check_open(L);
-  bool daemon;
+  return spawn_with(L, check_open(L), 2);
+}
 
-  luaL_checktype(L, 2, LUA_TTABLE);
-  art_check_options(L, 2, names);
-  art_check_callable(L, 3);
-  daemon = art_option_boolean(L, 2, "daemon", false);
-  if (lua_getfield(L, 2, "name") == LUA_TNIL) {
-    lua_pop(L, 1);
-    art_task_new(L, group, 3, 0, daemon);
-    return 1;
-  }
-  if (lua_type(L, -1) != LUA_TSTRING)
-    art_raise_argument(L, 2, "option 'name' must be a string");
-  lua_replace(L, 1);
-  art_task_new(L, group, 3, 1, daemon);
-  return 1;
+/* spawn_with({name=, daemon=}, f, ...) -> task
+ *
+ * The same into the innermost open group of the calling task, or into the
+ * calling task itself. */
+static int group_spawn_with_here(lua_State *L) {
+  art_task *task = art_task_of(L);
+
+  if (task == NULL) art_raise(L, "cannot spawn outside a task");
+  return spawn_with(L, art_group_current(L, task), 1);
 }
 
 /* group:cancel([reason])
@@ -231,6 +246,7 @@ static int group_suppressed(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"group", group_group},
+    {"spawn_with", group_spawn_with_here},
     {"suppressed", group_suppressed},
     {NULL, NULL},
 };

@@ -60,6 +60,7 @@ local rt = {
   signal = signal.signal,
   sleep = time.sleep,
   spawn = task.spawn,
+  spawn_with = group.spawn_with,
   stats = inspect.stats,
   suppressed = group.suppressed,
   sync = select_.sync,

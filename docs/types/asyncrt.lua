@@ -566,6 +566,14 @@ function rt.spawn(f, ...) end
 ---@return asyncrt.Stats
 function rt.stats() end
 
+--- As spawn, with a name, or as a daemon, which keeps nothing from ending. Never
+--- waits.
+---@param options asyncrt.SpawnOptions
+---@param f fun(...): ...
+---@param ... any
+---@return asyncrt.Task
+function rt.spawn_with(options, f, ...) end
+
 --- The standard streams. They are opened when they are first used.
 ---@type asyncrt.Stream
 rt.stdin = nil

@@ -596,6 +596,34 @@ function TestDaemons:test_a_group_of_daemons_alone_ends_with_its_body()
   end) }, { 1.0, "body" })
 end
 
+function TestDaemons:test_a_task_may_have_daemons_of_its_own()
+  local time, ok, result = timed(function()
+    return rt.spawn(function()
+      rt.spawn_with({ daemon = true }, rt.sleep, 99)
+      rt.spawn(rt.sleep, 2)
+      rt.sleep(1)
+      return "body"
+    end):join()
+  end)
+  lu.assertEquals({ time, ok, result }, { 2.0, true, "body" })
+end
+
+function TestDaemons:test_spawn_with_takes_the_innermost_group()
+  lu.assertEquals({ timed(rt.group, function(g)
+    local task = rt.spawn_with({ name = "named" }, function(...) return ... end, 1, nil, 3)
+    lu.assertEquals(g:count(), 1)
+    lu.assertEquals({ task:name(), task:join() }, { "named", true, 1, nil, 3 })
+    rt.spawn_with({ daemon = true }, rt.sleep, 99)
+  end) }, { 0.0 })
+end
+
+function TestDaemons:test_misuse_of_spawn_with_is_named()
+  lu.assertErrorMsgContains("spawn_with' (table expected", rt.spawn_with, print)
+  lu.assertErrorMsgContains("spawn_with' (function expected", rt.spawn_with, {}, 5)
+  lu.assertErrorMsgContains("unknown option 'demon'", rt.spawn_with, { demon = true }, print)
+  lu.assertErrorMsgContains("option 'name' must be a string", rt.spawn_with, { name = 1 }, print)
+end
+
 function TestDaemons:test_a_failing_daemon_fails_the_group()
   lu.assertEquals({ timed(call, function(g)
     g:spawn_with({ daemon = true }, fail_after, 1, "daemon")
