@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#define FIRST_KEY 2 /* where the keys begin on the stack */
+
 bool art_is_nan(lua_State *L, int index) {
   return lua_type(L, index) == LUA_TNUMBER && isnan(lua_tonumber(L, index));
 }
@@ -40,17 +42,19 @@ art_event_kind art_check_arm(lua_State *L, int key, int value,
   return kind;
 }
 
-void art_arm_prepare(lua_State *L, int value, asyncrt_op *op) {
+art_event_kind art_arm_prepare(lua_State *L, int key, int value,
+                               asyncrt_op *op) {
   asyncrt_prepare_fn prepare = NULL;
+  art_event_kind kind = art_check_arm(L, key, value, &prepare);
 
-  if (lua_type(L, value) == LUA_TNUMBER) {
+  if (kind == ART_EVENT_COMPOSITE) return kind;
+  if (prepare != NULL)
+    prepare(L, value, op);
+  else
     art_timer_prepare(
         L, op,
         art_deadline(asyncrt_now(art_runtime_of(L)), lua_tonumber(L, value)));
-    return;
-  }
-  art_event_of(L, value, &prepare);
-  prepare(L, value, op);
+  return kind;
 }
 
 /* Strings by their bytes. */
@@ -109,33 +113,51 @@ static void sort_in(lua_State *L, int base, int last, bool all) {
   lua_rotate(L, low, 2);
 }
 
+/* The last of the keys that are in order, where only integers have one. */
+typedef struct art_last_key {
+  bool is_integer;
+  lua_Integer integer;
+} art_last_key;
+
+/* Whether the key at `key` comes before the one of the pair below, which is
+ * `last`; if not it is the last one from now on. */
+static bool is_out_of_order(lua_State *L, int key, bool all,
+                            art_last_key *last) {
+  art_last_key this = {false, 0};
+
+  if (all) return key > FIRST_KEY && comes_before(L, key, key - 2, true);
+  this.is_integer = lua_isinteger(L, key);
+  if (this.is_integer) {
+    this.integer = lua_tointeger(L, key);
+    if (key > FIRST_KEY && !(last->is_integer && this.integer >= last->integer))
+      return true;
+  }
+  *last = this;
+  return false;
+}
+
 int art_push_arms(lua_State *L) {
-  asyncrt *rt = art_runtime_of(L);
-  bool all = rt->options.virtual_time, composite = false;
-  asyncrt_prepare_fn prepare;
-  int count = 0;
+  bool all = art_runtime_of(L)->options.virtual_time;
+  art_last_key last = {false, 0};
+  int key = FIRST_KEY;
 
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   lua_pushnil(L);
   while (lua_next(L, 1) != 0) {
-    int key = 2 + 2 * count;
-
     if (lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
       lua_pop(L, 1); /* false, like nil, is no arm */
       continue;
     }
-    if (art_check_arm(L, key, key + 1, &prepare) == ART_EVENT_COMPOSITE)
-      composite = true;
-    luaL_checkstack(L, 8, "too many arms");
+    if (key % 16 == 0) luaL_checkstack(L, 2 * LUA_MINSTACK, "too many arms");
     lua_pushvalue(L, key); /* lua_next goes on from it */
-    if (count > 0 && comes_before(L, key, key - 2, all)) {
+    if (is_out_of_order(L, key, all, &last)) {
       lua_insert(L, 2);
       sort_in(L, 3, key + 1, all);
       lua_pushvalue(L, 2);
       lua_remove(L, 2);
     }
-    count++;
+    key += 2;
   }
-  return composite ? -1 : count;
+  return (key - FIRST_KEY) / 2;
 }

@@ -16,12 +16,13 @@ art_event_kind art_arm_kind(lua_State *L, int value,
 art_event_kind art_check_arm(lua_State *L, int key, int value,
                              asyncrt_prepare_fn *prepare);
 
-/* Prepares the zeroed `op` for the arm at `value`, a base event. */
-void art_arm_prepare(lua_State *L, int value, asyncrt_op *op);
+/* Prepares the zeroed `op` for the arm at `value`, whose key is at `key`,
+ * unless it is a composite. Raises as art_check_arm. */
+art_event_kind art_arm_prepare(lua_State *L, int key, int value,
+                               asyncrt_op *op);
 
-/* The arms table is at 1. Pushes its pairs of key and event, from index 2 on,
- * in their order. Returns their number, or -1 where a composite is among them.
- * Raises for a value that is no event. */
+/* The arms table is at 1. Pushes its pairs of key and value, from index 2 on,
+ * in their order. Returns their number. */
 int art_push_arms(lua_State *L);
 
 #endif

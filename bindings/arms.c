@@ -102,7 +102,7 @@ static int arms_new(lua_State *L) {
   top = lua_gettop(L);
   for (key = 2; key < top; key += 2) {
     prepare = NULL;
-    kind = art_arm_kind(L, key + 1, &prepare);
+    kind = art_check_arm(L, key, key + 1, &prepare);
     art_arms_set(L, top, key, key + 1, kind, prepare);
   }
   return 1;

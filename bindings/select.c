@@ -55,19 +55,23 @@ static void to_table(lua_State *L) {
   lua_replace(L, 1);
 }
 
+static int select_composite_table(lua_State *L) {
+  insert_composite(L, "select", 1);
+  lua_callk(L, 1, LUA_MULTRET, 0, returned);
+  return returned(L, LUA_OK, 0);
+}
+
 static int select_table(lua_State *L) {
   art_task *task = art_task_of(L);
   int count = art_push_arms(L), i;
   asyncrt_op *ops;
 
-  if (count < 0) {
-    insert_composite(L, "select", 1);
-    lua_callk(L, 1, LUA_MULTRET, 0, returned);
-    return returned(L, LUA_OK, 0);
-  }
   luaL_checkstack(L, 2 * count + LUA_MINSTACK, "too many arms");
   ops = art_ops_take(L, task, (uint32_t) count);
-  for (i = 0; i < count; i++) art_arm_prepare(L, 3 + 2 * i, &ops[i]);
+  for (i = 0; i < count; i++)
+    if (art_arm_prepare(L, 2 + 2 * i, 3 + 2 * i, &ops[i]) ==
+        ART_EVENT_COMPOSITE)
+      return select_composite_table(L);
   return art_perform_any(L, task, selected);
 }
 
@@ -94,28 +98,33 @@ static int select_select(lua_State *L) {
 
 /* --- poll --- */
 
-/* Attempts the `count` events at first, first + step, … once. Returns as
- * art_attempt_any. */
+#define COMPOSITE (-1)
+
+/* Attempts the `count` events at first, first + step, … once; below each is its
+ * key. Returns as art_attempt_any, or COMPOSITE where one of them is. */
 static int attempt_once(lua_State *L, int first, int step, int count,
                         uint32_t *chosen) {
   asyncrt_op few[POLL_INLINE] = {0}, *ops = few;
+  uint32_t few_places[POLL_INLINE], *order = few_places;
   art_task *task = art_task_of(L);
-  asyncrt *rt = art_runtime_of(L);
   int i;
 
   if (task == NULL) art_raise(L, "not inside a task");
   luaL_checkstack(L, 2 * count + LUA_MINSTACK, "too many arms");
   if (count > POLL_INLINE) {
-    ops = lua_newuserdatauv(L, (size_t) count * sizeof(*ops), 0);
+    ops = lua_newuserdatauv(L, (size_t) count * (sizeof(*ops) + sizeof(*order)),
+                            0);
     memset(ops, 0, (size_t) count * sizeof(*ops));
+    order = (uint32_t *) (void *) (ops + count);
   }
-  if (art_order_reserve(rt, (uint32_t) count) != 0)
-    art_raise(L, "not enough memory");
   for (i = 0; i < count; i++) {
+    int arm = first + i * step;
+
     ops[i].wait = &task->wait;
-    art_arm_prepare(L, first + i * step, &ops[i]);
+    if (art_arm_prepare(L, arm - 1, arm, &ops[i]) == ART_EVENT_COMPOSITE)
+      return COMPOSITE;
   }
-  return art_attempt_any(L, rt, ops, (uint32_t) count, chosen);
+  return art_attempt_any(L, task->rt, ops, (uint32_t) count, order, chosen);
 }
 
 static int poll_kept(lua_State *L) {
@@ -143,12 +152,12 @@ static int select_poll(lua_State *L) {
     to_table(L);
   }
   count = art_push_arms(L);
-  if (count < 0) {
+  results = attempt_once(L, 3, 2, count, &chosen);
+  if (results == COMPOSITE) {
     insert_composite(L, "poll", 1);
     lua_call(L, 1, LUA_MULTRET);
     return lua_gettop(L);
   }
-  results = attempt_once(L, 3, 2, count, &chosen);
   if (results == ASYNCRT_NOT_READY) {
     lua_pushnil(L);
     return 1;
@@ -182,7 +191,7 @@ static int select_sync(lua_State *L) {
     return returned(L, LUA_OK, 0);
   }
   op = asyncrt_prepare(L, NULL, NULL);
-  art_arm_prepare(L, 1, op);
+  art_arm_prepare(L, 1, 1, op);
   return asyncrt_perform(L, op);
 }
 
@@ -223,7 +232,7 @@ static int select_sync_timeout(lua_State *L) {
   }
   task = art_task_of(L);
   ops = art_ops_take(L, task, 2);
-  art_arm_prepare(L, 2, &ops[0]);
+  art_arm_prepare(L, 2, 2, &ops[0]);
   art_timer_prepare(L, &ops[1], at);
   ops[1].type = &art_time_limit_op;
   return art_perform_any(L, task, limited);
@@ -322,10 +331,10 @@ static int select_node(lua_State *L) {
 
 /* arms(table) -> {key, event, key, event, ...} in order */
 static int select_arms(lua_State *L) {
-  int count, i;
+  asyncrt_prepare_fn prepare;
+  int count = 2 * art_push_arms(L), i;
 
-  art_push_arms(L);
-  count = lua_gettop(L) - 1;
+  for (i = 2; i < count + 2; i += 2) art_check_arm(L, i, i + 1, &prepare);
   lua_createtable(L, count, 0);
   lua_insert(L, 2);
   for (i = count; i >= 1; i--) lua_rawseti(L, 2, i);
@@ -398,7 +407,7 @@ static int select_perform(lua_State *L) {
   luaL_checkstack(L, 3 * count + LUA_MINSTACK, "too many arms");
   for (i = 1; i <= count; i++) lua_rawgeti(L, 1, i);
   ops = art_ops_take(L, task, (uint32_t) count);
-  for (i = 0; i < count; i++) art_arm_prepare(L, first + i, &ops[i]);
+  for (i = 0; i < count; i++) art_arm_prepare(L, first + i, first + i, &ops[i]);
   if (with_limit) ops[count - 1].type = &art_time_limit_op;
   if (nacks->count > 0) task->wait.u.nacks = nacks;
   return art_perform_any(L, task, performed_flat);

@@ -349,6 +349,15 @@ static unsigned class_of(uint32_t count) {
   return class;
 }
 
+/* Behind the ops of a class there is room to draw their order. */
+static size_t size_of_class(unsigned class) {
+  return (4u << class) * (sizeof(asyncrt_op) + sizeof(uint32_t));
+}
+
+static uint32_t *order_of(const asyncrt_wait *wait) {
+  return (uint32_t *) (void *) (wait->ops + (4u << class_of(wait->count)));
+}
+
 void art_ops_give(art_task *task) {
   asyncrt *rt = task->rt;
   asyncrt_op *ops = task->wait.ops;
@@ -371,14 +380,13 @@ asyncrt_op *art_ops_take(lua_State *L, art_task *task, uint32_t count) {
   uint32_t i;
 
   art_ops_give(task);
-  if (art_timers_reserve(&rt->timers, count) != 0 ||
-      art_order_reserve(rt, count) != 0)
+  if (art_timers_reserve(&rt->timers, count) != 0)
     art_raise(L, "not enough memory");
   if (class < ART_OPS_CLASSES && rt->free_ops[class] != NULL) {
     ops = rt->free_ops[class];
     rt->free_ops[class] = *(void **) (void *) ops;
   } else {
-    ops = malloc((4u << class) * sizeof(*ops));
+    ops = malloc(size_of_class(class));
     if (ops == NULL) art_raise(L, "not enough memory");
   }
   memset(ops, 0, count * sizeof(*ops));
@@ -390,21 +398,10 @@ asyncrt_op *art_ops_take(lua_State *L, art_task *task, uint32_t count) {
   return ops;
 }
 
-int art_order_reserve(asyncrt *rt, uint32_t count) {
-  uint32_t *order;
-
-  if (count <= rt->order_capacity) return 0;
-  order = realloc(rt->order, 2 * count * sizeof(*order));
-  if (order == NULL) return UV_ENOMEM;
-  rt->order = order;
-  rt->order_capacity = 2 * count;
-  return 0;
-}
-
 /* Draws the next arm: one step of a Fisher-Yates shuffle of `order`, so that
  * the first ready arm is found without shuffling the rest. */
-static uint32_t draw(asyncrt *rt, uint32_t place, uint32_t count) {
-  uint32_t *order = rt->order;
+static uint32_t draw(asyncrt *rt, uint32_t *order, uint32_t place,
+                     uint32_t count) {
   uint32_t other = place + art_random(rt, count - place);
   uint32_t index = order[other];
 
@@ -421,13 +418,13 @@ static int found(asyncrt *rt, const asyncrt_op *op, int results,
 }
 
 int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
-                    uint32_t *chosen) {
+                    uint32_t *order, uint32_t *chosen) {
   uint32_t i, late = 0;
   int results;
 
-  for (i = 0; i < count; i++) rt->order[i] = i;
+  for (i = 0; i < count; i++) order[i] = i;
   for (i = 0; i < count; i++) {
-    asyncrt_op *op = &ops[draw(rt, i, count)];
+    asyncrt_op *op = &ops[draw(rt, order, i, count)];
 
     if (op->type->flags & ASYNCRT_OP_LAST) {
       late++;
@@ -438,7 +435,7 @@ int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
       return found(rt, op, results, *chosen = (uint32_t) (op - ops));
   }
   for (i = 0; i < count && late > 0; i++) {
-    asyncrt_op *op = &ops[rt->order[i]];
+    asyncrt_op *op = &ops[order[i]];
 
     if (!(op->type->flags & ASYNCRT_OP_LAST)) continue;
     late--;
@@ -471,8 +468,9 @@ static int perform_any_now(lua_State *L, art_task *task, art_done done) {
   asyncrt *rt = task->rt;
   asyncrt_wait *wait = &task->wait;
   asyncrt_op *limit = NULL;
-  uint32_t i;
-  int results = art_attempt_any(L, rt, wait->ops, wait->count, &wait->chosen);
+  uint32_t *order = order_of(wait), i;
+  int results =
+      art_attempt_any(L, rt, wait->ops, wait->count, order, &wait->chosen);
 
   if (results != ASYNCRT_NOT_READY) {
     art_ops_give(task);
@@ -483,7 +481,7 @@ static int perform_any_now(lua_State *L, art_task *task, art_done done) {
   wait->state = ART_WAIT_ARMED;
   task->state = ART_TASK_WAITING;
   for (i = 0; i < wait->count; i++) {
-    asyncrt_op *op = &wait->ops[rt->order[i]];
+    asyncrt_op *op = &wait->ops[order[i]];
 
     if (op->type == &art_time_limit_op)
       limit = op;

@@ -77,10 +77,10 @@ int art_perform_then(lua_State *L, asyncrt_op *op, art_done done);
  * committed, to `done`. A cancellation point. */
 int art_perform_any(lua_State *L, struct art_task *task, art_done done);
 
-/* One attempt of all, in drawn order: ASYNCRT_NOT_READY, or ASYNCRT_DONE(n)
- * with the index in *chosen. */
+/* One attempt of all, in an order drawn into `order`: ASYNCRT_NOT_READY, or
+ * ASYNCRT_DONE(n) with the index in *chosen. */
 int art_attempt_any(lua_State *L, asyncrt *rt, asyncrt_op *ops, uint32_t count,
-                    uint32_t *chosen);
+                    uint32_t *order, uint32_t *chosen);
 
 /* A one-shot fact that wakes all who wait for it, FIFO. */
 typedef struct art_latch {
@@ -121,9 +121,6 @@ void art_wait_abandon(struct art_task *task);
  * without memory. An array that an error left with the task is given back. */
 asyncrt_op *art_ops_take(lua_State *L, struct art_task *task, uint32_t count);
 void art_ops_give(struct art_task *task);
-
-/* Makes room for drawing the order of `count` ops; UV_ENOMEM without memory. */
-int art_order_reserve(asyncrt *rt, uint32_t count);
 
 /* Raises the cancellation of the running task's scope. */
 _Noreturn void art_raise_cancelled(lua_State *L);

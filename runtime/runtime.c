@@ -329,7 +329,6 @@ void asyncrt_free(asyncrt *rt) {
     }
   }
   art_notes_free(&rt->notes);
-  free(rt->order);
   free(rt->drawn);
   art_handles_forget(rt);
   free(rt->buffer);
@@ -439,20 +438,41 @@ void *asyncrt_event_data(lua_State *L, int index) {
   return ((event_object *) lua_touserdata(L, index))->data;
 }
 
+/* What the class of events whose metatable is on the top prepares with, or
+ * NULL. */
+static asyncrt_prepare_fn prepare_of_class(lua_State *L,
+                                           const void *metatable) {
+  asyncrt *rt = art_runtime_of(L);
+  art_event_class *known =
+      &rt->known_classes[(uintptr_t) metatable / 16 % ART_KNOWN_CLASSES];
+  asyncrt_prepare_fn prepare;
+
+  if (known->metatable == metatable) return known->prepare;
+  lua_rawgetp(L, -1, &event_key);
+  prepare = (asyncrt_prepare_fn) lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (prepare != NULL) { /* then asyncrt_set_event has anchored it */
+    known->metatable = metatable;
+    known->prepare = prepare;
+  }
+  return prepare;
+}
+
 art_event_kind art_event_of(lua_State *L, int index,
                             asyncrt_prepare_fn *prepare) {
-  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
-    return ART_EVENT_NONE;
-  if (lua_topointer(L, -1) == art_runtime_of(L)->event_metatable) {
+  const event_object *object = lua_touserdata(L, index);
+  const void *metatable;
+
+  if (object == NULL || !lua_getmetatable(L, index)) return ART_EVENT_NONE;
+  metatable = lua_topointer(L, -1);
+  if (metatable == art_runtime_of(L)->event_metatable) {
+    *prepare = object->prepare;
     lua_pop(L, 1);
-    *prepare = ((event_object *) lua_touserdata(L, index))->prepare;
-  } else {
-    lua_rawgetp(L, -1, &event_key);
-    *prepare = (asyncrt_prepare_fn) lua_touserdata(L, -1);
-    lua_pop(L, 2);
-    if (*prepare == NULL) return ART_EVENT_NONE;
+    return *prepare != NULL ? ART_EVENT_BASE : ART_EVENT_COMPOSITE;
   }
-  return *prepare != NULL ? ART_EVENT_BASE : ART_EVENT_COMPOSITE;
+  *prepare = prepare_of_class(L, metatable);
+  lua_pop(L, 1);
+  return *prepare != NULL ? ART_EVENT_BASE : ART_EVENT_NONE;
 }
 
 void asyncrt_cancel(asyncrt *rt, const char *reason) {

@@ -47,6 +47,14 @@ typedef struct art_known_site {
 
 #define ART_KNOWN_SITES 64
 
+/* A class of events, found by the address of its metatable, which stays. */
+typedef struct art_event_class {
+  const void *metatable;
+  asyncrt_prepare_fn prepare;
+} art_event_class;
+
+#define ART_KNOWN_CLASSES 32
+
 struct asyncrt {
   lua_State *L;            /* the main state; owned */
   art_allocator allocator; /* of the Lua state */
@@ -85,6 +93,7 @@ struct asyncrt {
   /* For comparison; their addresses are registry keys of the metatables. */
   const void *event_metatable, *task_metatable, *group_metatable;
   const void *arms_metatable;
+  art_event_class known_classes[ART_KNOWN_CLASSES];
   char suppressed; /* its address: registry key of the table of rt.suppressed */
   lua_CFunction traceback_function; /* debug.traceback, to know it by */
   int threads;      /* registry reference of the table of pooled threads */
@@ -94,8 +103,6 @@ struct asyncrt {
   art_frame *free_frames;
   art_timed_scope *free_scopes;
   void *free_ops[ART_OPS_CLASSES];
-  uint32_t *order; /* owned; scratch for drawing the order of arms */
-  uint32_t order_capacity;
   art_site *sites[256];
   art_known_site known_sites[ART_KNOWN_SITES];
 
