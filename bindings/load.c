@@ -26,6 +26,9 @@ static int refuse_binary(lua_State *L) {
  *
  * As Lua's. `load` takes the result, unchanged, in this process. */
 static int dump(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (lua_iscfunction(L, 1))
+    return luaL_error(L, "unable to dump given function");
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, 1);
@@ -55,64 +58,48 @@ static int call_original(lua_State *L) {
   return lua_gettop(L);
 }
 
-/* Calls the reader at 1 and pushes a piece; false, with nil and a message
- * pushed, where it fails. */
+/* Calls the reader, upvalue 1, and pushes what it gives; false at the end. */
 static bool read_piece(lua_State *L) {
-  lua_pushvalue(L, 1);
-  if (lua_pcall(L, 0, 1, 0) == LUA_OK) return true;
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return false;
-}
+  size_t length;
 
-/* A reader that gives upvalue 1 first and then what the reader in upvalue 2
- * does. */
-static int read_on(lua_State *L) {
-  if (lua_isnil(L, lua_upvalueindex(1))) {
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_call(L, 0, 1);
-    return 1;
-  }
   lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushnil(L);
-  lua_replace(L, lua_upvalueindex(1));
-  return 1;
+  lua_call(L, 0, 1);
+  if (lua_isnil(L, -1)) return false;
+  if (!lua_isstring(L, -1)) {
+    luaL_where(L, 3); /* below load as it was, and as it is */
+    lua_pushliteral(L, "reader function must return a string");
+    lua_concat(L, 2);
+    lua_error(L);
+  }
+  lua_tolstring(L, -1, &length);
+  return length > 0;
 }
 
-/* Puts the whole of a binary chunk, whose first piece is on the top, in the
- * place of its reader. */
-static bool read_binary(lua_State *L) {
-  for (;;) {
-    if (!read_piece(L)) return false;
-    if (lua_type(L, -1) != LUA_TSTRING || lua_rawlen(L, -1) == 0) break;
-    lua_concat(L, 2);
-  }
-  lua_pop(L, 1);
-  lua_replace(L, 1);
-  return true;
+/* Stands before the reader, upvalue 1; upvalue 2 is whether there was a piece.
+ * A binary chunk is given whole. */
+static int read_checked(lua_State *L) {
+  bool begun = lua_toboolean(L, lua_upvalueindex(2));
+
+  lua_settop(L, 0);
+  if (!read_piece(L) || begun) return 1;
+  lua_pushboolean(L, 1);
+  lua_replace(L, lua_upvalueindex(2));
+  if (!is_binary(L, 1)) return 1;
+  while (read_piece(L)) lua_concat(L, 2);
+  lua_settop(L, 1);
+  if (is_own_dump(L, 1)) return 1;
+  refuse_binary(L);
+  return lua_error(L);
 }
 
 /* load(chunk [, name [, mode [, env]]]) -> function | nil, message */
 static int load_chunk(lua_State *L) {
   if (!lua_isstring(L, 1)) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    if (lua_isnoneornil(L, 2)) { /* the name Lua gives to a reader's chunk */
-      if (lua_isnone(L, 2)) lua_settop(L, 2);
-      lua_pushliteral(L, "=(load)");
-      lua_replace(L, 2);
-    }
-    if (!read_piece(L)) return 2;
-    if (lua_isnil(L, -1)) { /* the end; `read_on` would ask once more */
-      lua_pushliteral(L, "");
-      lua_replace(L, 1);
-      lua_pop(L, 1);
-    } else if (is_binary(L, -1)) {
-      if (!read_binary(L)) return 2;
-    } else {
-      lua_pushvalue(L, 1);
-      lua_pushcclosure(L, read_on, 2);
-      lua_replace(L, 1);
-    }
+    lua_pushvalue(L, 1);
+    lua_pushboolean(L, 0);
+    lua_pushcclosure(L, read_checked, 2);
+    lua_replace(L, 1);
   }
   luaL_optstring(L, 2, NULL);
   luaL_optstring(L, 3, NULL);
