@@ -116,7 +116,22 @@ static int protected_call(lua_State *L) {
   return protected_done(L, status, 0);
 }
 
-/* Stands before the handler of an xpcall: upvalue 1. */
+static int handler_goes_on(lua_State *L) {
+  lua_pushboolean(L, goes_on(L, 1));
+  return 1;
+}
+
+/* Makes what stands before a handler in Lua. It ends in a tail call: levels
+ * above the handler's own are those of the error, as under plain Lua. */
+static const char make_guard[] = "local goes_on = ... "
+                                 "return function(handler) "
+                                 "  return function(err) "
+                                 "    if goes_on(err) then return err end "
+                                 "    return handler(err) "
+                                 "  end "
+                                 "end";
+
+/* Stands before a handler in C: upvalue 1. */
 static int guarded_handler(lua_State *L) {
   lua_settop(L, 1);
   if (goes_on(L, 1)) return 1;
@@ -135,13 +150,20 @@ static int guarded_handler(lua_State *L) {
 
 /* xpcall(f, handler, ...) -> true, results... | false, handled
  *
- * As Lua's, but neither catches a cancellation nor shows it to `handler`. */
+ * As Lua's, but neither catches a cancellation nor shows it to `handler`. The
+ * upvalue is what make_guard makes. */
 static int protected_call_handled(lua_State *L) {
   int count = lua_gettop(L), status;
 
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_pushvalue(L, 2);
-  lua_pushcclosure(L, guarded_handler, 1);
+  if (lua_iscfunction(L, 2)) {
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, guarded_handler, 1);
+  } else {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, 2);
+    lua_call(L, 1, 1);
+  }
   lua_replace(L, 2);
   lua_pushboolean(L, 1);
   lua_pushvalue(L, 1);
@@ -513,6 +535,16 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
+static void open_xpcall(lua_State *L) {
+  if (luaL_loadbufferx(L, make_guard, sizeof(make_guard) - 1, "=[C]", "t") !=
+      LUA_OK)
+    lua_error(L);
+  lua_pushcfunction(L, handler_goes_on);
+  lua_call(L, 1, 1);
+  lua_pushcclosure(L, protected_call_handled, 1);
+  lua_setglobal(L, "xpcall");
+}
+
 void art_open_coroutine(lua_State *L) {
   lua_getglobal(L, LUA_DBLIBNAME);
   lua_getfield(L, -1, "traceback");
@@ -520,8 +552,7 @@ void art_open_coroutine(lua_State *L) {
   lua_pop(L, 2);
   lua_pushcfunction(L, protected_call);
   lua_setglobal(L, "pcall");
-  lua_pushcfunction(L, protected_call_handled);
-  lua_setglobal(L, "xpcall");
+  open_xpcall(L);
   lua_getglobal(L, LUA_COLIBNAME);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
