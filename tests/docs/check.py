@@ -15,12 +15,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Scripts that are no module of their own.
 INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.heap",
-            "asyncrt.http.request", "asyncrt.options",
-            "asyncrt.http.response", "asyncrt.http.server", "asyncrt.secure",
-            "asyncrt.stream", "asyncrt.test"}
+            "asyncrt.http.client", "asyncrt.http.request",
+            "asyncrt.http.response", "asyncrt.http.server", "asyncrt.options",
+            "asyncrt.secure", "asyncrt.stream", "asyncrt.test"}
 ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name
 RENAMED = {"sync.c": "latch"}  # bindings whose objects the reference calls so
-LAZY = {"asyncrt": ["stdin", "stdout", "stderr"]}  # fields made by __index
+LAZY = {  # fields made by __index
+    "asyncrt": ["stdin", "stdout", "stderr"],
+    "asyncrt.http": ["client", "get", "post", "request"],
+}
 
 problems = []
 

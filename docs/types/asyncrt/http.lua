@@ -73,4 +73,147 @@ local http = {}
 ---@param options asyncrt.http.ServeOptions?
 function http.serve(address, handler, options) end
 
+--- A response of the client: its head, and its body as it arrives.
+---@class asyncrt.http.ClientResponse
+---@field status integer
+---@field reason string
+---@field version string "1.0", "1.1" or "2"
+---@field headers table<string, string|string[]> by names in any case
+---@field trailers table<string, string|string[]>? once the body has ended
+---@field url string that answered, without credentials
+---@field body asyncrt.Stream
+local ClientResponse = {}
+
+--- [wait] Some of the body; nil at its end.
+---@param n integer? bytes, at most; 65536 by default
+---@return string? bytes
+---@return string? message
+---@return string? code
+function ClientResponse:read(n) end
+
+--- [wait] All of the body that is left.
+---@param limit {max: integer}? `max_body` of the request by default
+---@return string? body
+---@return string? message
+---@return string? code
+function ClientResponse:read_all(limit) end
+
+--- The body piece by piece; a failure raises. Each step is a [wait].
+---@param n integer? bytes, at most; 65536 by default
+---@return fun(): string?
+function ClientResponse:chunks(n) end
+
+--- The lines of the body; a failure raises. Each step is a [wait].
+---@param limit {max: integer}? bytes of a line; 65536 by default
+---@return fun(): string?
+function ClientResponse:lines(limit) end
+
+--- Gives up what is left of the body.
+---@return true
+function ClientResponse:close() end
+
+---@alias asyncrt.http.Body
+---| fun(): string?, string?, string? the next bytes; nil at the end
+---| asyncrt.Stream
+---| asyncrt.http.ClientResponse
+---| asyncrt.http.Request
+
+---@class asyncrt.http.ClientTls
+---@field ca string? PEM, or the path of a file, as all of these
+---@field cert string?
+---@field key string?
+---@field password string? of the key
+---@field verify boolean? true by default
+
+---@class asyncrt.http.RequestOptions
+---@field headers table<string, string|number|(string|number)[]|false>?
+---@field timeout number? seconds for all of it; 60 by default
+---@field connect_timeout number? seconds; 10 by default
+---@field idle_timeout number? seconds without a byte; 60 by default
+---@field max_body number? bytes; 16 MiB by default
+---@field max_ratio number? times its compressed size; 100 by default
+---@field max_header number? bytes; 32 KiB by default
+---@field follow boolean? true by default
+---@field max_redirects number? 10 by default
+---@field public_only boolean? false by default
+---@field auth {[1]: string, [2]: string}? a user and a password
+---@field decompress boolean? true by default
+---@field http2 (boolean|"prior")? true by default
+---@field proxy string? a URL with a port
+---@field tls asyncrt.http.ClientTls?
+
+---@class asyncrt.http.RequestTable: asyncrt.http.RequestOptions
+---@field url string
+---@field method string?
+---@field body (string|asyncrt.http.Body)?
+
+---@class asyncrt.http.ClientOptions: asyncrt.http.RequestOptions
+---@field max_connections number? 256 by default
+---@field max_per_host number? no limit by default
+---@field cookies (boolean|string)? or the path of a file; false by default
+
+--- [wait] Fetches a URL; returns once the head of the response is there.
+---@param url string
+---@param options asyncrt.http.RequestOptions?
+---@return asyncrt.http.ClientResponse?
+---@return string? message
+---@return string? code
+function http.get(url, options) end
+
+--- [wait] Sends a body to a URL with POST.
+---@param url string
+---@param body string|asyncrt.http.Body
+---@param options asyncrt.http.RequestOptions?
+---@return asyncrt.http.ClientResponse?
+---@return string? message
+---@return string? code
+function http.post(url, body, options) end
+
+--- [wait] Performs any request.
+---@param options asyncrt.http.RequestTable
+---@return asyncrt.http.ClientResponse?
+---@return string? message
+---@return string? code
+function http.request(options) end
+
+---@class asyncrt.http.Client
+local Client = {}
+
+--- [wait] As http.get.
+---@param url string
+---@param options asyncrt.http.RequestOptions?
+---@return asyncrt.http.ClientResponse?
+---@return string? message
+---@return string? code
+function Client:get(url, options) end
+
+--- [wait] As http.post.
+---@param url string
+---@param body string|asyncrt.http.Body
+---@param options asyncrt.http.RequestOptions?
+---@return asyncrt.http.ClientResponse?
+---@return string? message
+---@return string? code
+function Client:post(url, body, options) end
+
+--- [wait] As http.request.
+---@param options asyncrt.http.RequestTable
+---@return asyncrt.http.ClientResponse?
+---@return string? message
+---@return string? code
+function Client:request(options) end
+
+--- How many requests are under way, and how many connections are open.
+---@return {requests: integer, connections: integer}
+function Client:stats() end
+
+--- Gives up its requests and closes its connections.
+---@return true
+function Client:close() end
+
+--- A client with connections, cookies and options of its own.
+---@param options asyncrt.http.ClientOptions?
+---@return asyncrt.http.Client
+function http.client(options) end
+
 return http
