@@ -5,10 +5,17 @@
 #include "allocator.h"
 
 #include <lua.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define SLAB_BYTES ((size_t) 256 * 1024)
+
+/* A state that has grown to some megabytes grows on by huge pages: the kernel
+ * makes one of these as fast as a few of the small ones it stands for. */
+#define HUGE_BYTES ((size_t) 2 * 1024 * 1024)
+#define SMALL_SLABS 16 /* before the first huge one */
 
 /* Sanitizers and valgrind see every block only if each is malloc's own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(ART_PLAIN_ALLOCATOR)
@@ -19,11 +26,42 @@
 
 typedef struct art_slab {
   struct art_slab *next;
-  size_t unused; /* keeps the blocks aligned to ART_ALLOCATOR_STEP */
+  size_t mapped; /* bytes of mmap, or 0: of malloc */
 } art_slab;
 
 static size_t class_of(size_t size) {
   return (size + ART_ALLOCATOR_STEP - 1) / ART_ALLOCATOR_STEP;
+}
+
+/* HUGE_BYTES at a multiple of them, or NULL. */
+static art_slab *new_huge_slab(void) {
+#ifdef MADV_HUGEPAGE
+  char *space = mmap(NULL, 2 * HUGE_BYTES, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  size_t before;
+  art_slab *slab;
+
+  if (space == MAP_FAILED) return NULL;
+  before = (HUGE_BYTES - (uintptr_t) space % HUGE_BYTES) % HUGE_BYTES;
+  if (before > 0) munmap(space, before);
+  munmap(space + before + HUGE_BYTES, HUGE_BYTES - before);
+  slab = (art_slab *) (void *) (space + before);
+  madvise(slab, HUGE_BYTES, MADV_HUGEPAGE);
+  slab->mapped = HUGE_BYTES;
+  return slab;
+#else
+  return NULL;
+#endif
+}
+
+static art_slab *new_slab(const art_allocator *allocator) {
+  art_slab *slab = NULL;
+
+  if (allocator->slab_count >= SMALL_SLABS) slab = new_huge_slab();
+  if (slab != NULL) return slab;
+  slab = malloc(SLAB_BYTES);
+  if (slab != NULL) slab->mapped = 0;
+  return slab;
 }
 
 static void *take_from_slab(art_allocator *allocator, size_t bytes) {
@@ -31,12 +69,14 @@ static void *take_from_slab(art_allocator *allocator, size_t bytes) {
   void *block;
 
   if ((size_t) (allocator->end - allocator->next) < bytes) {
-    slab = malloc(SLAB_BYTES);
+    slab = new_slab(allocator);
     if (slab == NULL) return NULL;
     slab->next = allocator->slabs;
     allocator->slabs = slab;
+    allocator->slab_count++;
     allocator->next = (char *) (slab + 1);
-    allocator->end = (char *) slab + SLAB_BYTES;
+    allocator->end =
+        (char *) slab + (slab->mapped > 0 ? slab->mapped : SLAB_BYTES);
   }
   block = allocator->next;
   allocator->next += bytes;
@@ -130,7 +170,10 @@ void art_allocator_free(art_allocator *allocator) {
     art_slab *slab = allocator->slabs;
 
     allocator->slabs = slab->next;
-    free(slab);
+    if (slab->mapped > 0)
+      munmap(slab, slab->mapped);
+    else
+      free(slab);
   }
   art_arena_close(&allocator->arena);
 }

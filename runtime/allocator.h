@@ -16,9 +16,10 @@
 typedef struct art_allocator {
   void *free[ART_ALLOCATOR_LARGEST / ART_ALLOCATOR_STEP + 1];
   struct art_slab *slabs; /* owned */
-  char *next, *end;       /* the unused rest of the newest slab */
-  size_t used;            /* bytes that Lua holds */
-  art_arena arena;        /* of objects, where their order is wanted */
+  size_t slab_count;
+  char *next, *end; /* the unused rest of the newest slab */
+  size_t used;      /* bytes that Lua holds */
+  art_arena arena;  /* of objects, where their order is wanted */
 } art_allocator;
 
 /* Puts objects that can be keys of tables at addresses that only grow. */
