@@ -20,6 +20,7 @@ struct art_stream_times {
   uint64_t idle;         /* ns without a byte in either direction */
   uint64_t deadlines[2]; /* of the waiting reader and writer */
   bool started[2];       /* the deadline is set */
+  bool exempt[2];        /* the wait began before there were limits */
   uint64_t moved;        /* when the last byte moved or the last wait began */
 };
 
@@ -87,7 +88,6 @@ static uint64_t limit_of(const art_stream *stream, art_side side) {
   const art_stream_times *times = stream->times;
   uint64_t idle = later(times->moved, times->idle);
 
-  /* A wait that began before the stream had limits has none. */
   if (!waits(stream, side) || !times->started[side]) return UINT64_MAX;
   return times->deadlines[side] < idle ? times->deadlines[side] : idle;
 }
@@ -127,12 +127,15 @@ static void on_limit(art_callback_timer *callback) {
 }
 
 void art_stream_time_prepare(art_stream *stream, art_side side) {
-  if (!waits(stream, side)) stream->times->started[side] = false;
+  if (waits(stream, side)) return;
+  stream->times->started[side] = false;
+  stream->times->exempt[side] = false;
 }
 
 void art_stream_time_start(art_stream *stream, art_side side) {
   art_stream_times *times = stream->times;
 
+  if (times->exempt[side]) return;
   if (!times->started[side]) {
     uint64_t now = asyncrt_now(stream->rt);
 
@@ -158,6 +161,10 @@ static art_stream_times *times_of(art_stream *stream) {
   times->timer.fire = on_limit;
   times->stream = stream;
   times->limits[0] = times->limits[1] = times->idle = UINT64_MAX;
+  times->exempt[ART_SIDE_READ] =
+      waits(stream, ART_SIDE_READ) || stream->reading;
+  times->exempt[ART_SIDE_WRITE] =
+      waits(stream, ART_SIDE_WRITE) || stream->writing;
   stream->times = times;
   return times;
 }

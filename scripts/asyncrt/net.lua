@@ -13,7 +13,7 @@ local net = {
   listen = core.listen,
 }
 
--- What the core leaves to Lua where the options have `tls`. Not a wrapper around
+-- What the core leaves to Lua where the options have `tls`. No wrapper around
 -- each function: an error of the core names the function that was called.
 for _, name in ipairs({ "connect", "connect_evt", "listen" }) do
   core.with_tls[name] = function(address, options)

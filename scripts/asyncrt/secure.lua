@@ -17,8 +17,8 @@ function Guard:__close()
 end
 
 --- The context of what a caller gave, and the name of the server. A mistake is
---- raised as one of argument `arg` of `name`, or of its option `tls`, at the line
---- of the caller's caller.
+--- raised as one of argument `arg` of `name`, or of its option `tls`, at the
+--- line of the caller's caller.
 local function resolve(given, name, arg, is_option)
   local function bad(message)
     if is_option then message = "option 'tls': " .. message end
@@ -149,7 +149,8 @@ end
 
 --- net.connect_evt with the option tls: the handshake follows the commit.
 function secure.connect_evt(address, options)
-  local context, server_name, code = resolve(options.tls, "connect_evt", 2, true)
+  local context, server_name, code =
+    resolve(options.tls, "connect_evt", 2, true)
   if not context then return rt.always(nil, server_name, code) end
   server_name = server_name or host_of(address)
   check_name(context, server_name, "connect_evt")

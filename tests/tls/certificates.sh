@@ -6,51 +6,47 @@
 set -eu
 cd "$1"
 
-key() {
-  openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"
+# certificate NAME SUBJECT EXTENSION [openssl option...]
+certificate() {
+  name=$1 subject=$2 extension=$3
+  shift 3
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+    -keyout "$name.key" -out "$name.pem" -subj "/CN=$subject" \
+    -addext "$extension" -days 3650 "$@"
 }
 
-# root NAME SUBJECT: one that signs itself.
-root() {
-  key "$1"
-  openssl req -x509 -new -key "$1.key" -out "$1.pem" -days 3650 -subj "/CN=$2" \
-    -addext 'basicConstraints=critical,CA:TRUE' \
-    -addext 'keyUsage=critical,keyCertSign,cRLSign'
-}
-
-# signed NAME AUTHORITY SUBJECT EXTENSIONS [openssl option...]
+# signed NAME AUTHORITY SUBJECT EXTENSION [openssl option...]
 signed() {
-  name=$1 authority=$2
-  key "$name"
-  openssl req -new -key "$name.key" -subj "/CN=$3" -out "$name.csr"
-  printf '%b\n' "$4" >"$name.ext"
+  name=$1 authority=$2 subject=$3 extension=$4
   shift 4
-  [ $# -gt 0 ] || set -- -days 3650
-  openssl x509 -req -in "$name.csr" -CA "$authority.pem" \
-    -CAkey "$authority.key" -CAcreateserial -extfile "$name.ext" \
-    -out "$name.pem" "$@"
+  certificate "$name" "$subject" "$extension" \
+    -addext basicConstraints=critical,CA:FALSE \
+    -CA "$authority.pem" -CAkey "$authority.key" "$@"
 }
 
 {
-  root ca 'Test Authority'
-  root other 'Other Authority'
-  signed middle ca 'Middle Authority' \
-    'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign'
+  certificate ca 'Test Authority' keyUsage=critical,keyCertSign
+  certificate other 'Other Authority' keyUsage=critical,keyCertSign
+  certificate middle 'Middle Authority' keyUsage=critical,keyCertSign \
+    -CA ca.pem -CAkey ca.key
+  certificate self localhost subjectAltName=DNS:localhost
   signed server ca server \
     'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1,DNS:server.test'
-  signed renewed ca renewed 'subjectAltName=DNS:localhost,IP:127.0.0.1'
+  signed renewed ca renewed subjectAltName=DNS:localhost,IP:127.0.0.1
   signed wild ca wild 'subjectAltName=DNS:*.wild.test'
-  signed named ca named 'subjectAltName=DNS:named.test'
-  signed nameless ca localhost 'extendedKeyUsage=serverAuth'
+  signed named ca named subjectAltName=DNS:named.test
+  signed nameless ca localhost extendedKeyUsage=serverAuth
+  openssl req -new -key server.key -subj /CN=expired -out expired.csr
+  echo subjectAltName=DNS:localhost >expired.ext
+  openssl x509 -req -in expired.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+    -extfile expired.ext -days -1 -out expired.pem
+  cp server.key expired.key
   signed client ca 'A Client' \
-    'extendedKeyUsage=clientAuth\nsubjectAltName=email:me@client.test'
-  signed stranger other Stranger 'extendedKeyUsage=clientAuth'
-  signed below middle below 'subjectAltName=DNS:localhost'
-  signed expired ca expired 'subjectAltName=DNS:localhost' -days -1
+    'subjectAltName=email:me@client.test,URI:urn:client'
+  signed stranger other Stranger extendedKeyUsage=clientAuth
+  signed below middle below subjectAltName=DNS:localhost
   cat below.pem middle.pem >chain.pem
-  key self
-  openssl req -x509 -new -key self.key -out self.pem -days 3650 \
-    -subj '/CN=localhost' -addext 'subjectAltName=DNS:localhost'
+  cp below.key chain.key
   openssl ec -in server.key -aes128 -passout pass:secret -out locked.key
 } 2>openssl.log || {
   cat openssl.log >&2
