@@ -566,8 +566,8 @@ function rt.spawn(f, ...) end
 ---@return asyncrt.Stats
 function rt.stats() end
 
---- As spawn, with a name, or as a daemon, which keeps nothing from ending. Never
---- waits.
+--- As spawn, with a name, or as a daemon, which keeps nothing from ending.
+--- Never waits.
 ---@param options asyncrt.SpawnOptions
 ---@param f fun(...): ...
 ---@param ... any

@@ -3,20 +3,29 @@ local options = {}
 
 local kinds = {}
 
+local function is_integer(value, low)
+  return type(value) == "number" and math.tointeger(value) ~= nil and
+    value >= low
+end
+
 function kinds.boolean(value)
   return type(value) == "boolean", "boolean"
 end
 
+function kinds.integer(value)
+  return is_integer(value, 0), "non-negative integer"
+end
+
 --- How many, or math.huge for no limit.
 function kinds.count(value)
-  local is_count = math.type(value) == "integer" or value == math.huge
-  return is_count and value >= 0, "non-negative integer or math.huge"
+  return is_integer(value, 0) or value == math.huge,
+    "non-negative integer or math.huge"
 end
 
 --- The same, but at least one.
 function kinds.positive(value)
-  local is_count = math.type(value) == "integer" or value == math.huge
-  return is_count and value >= 1, "positive integer or math.huge"
+  return is_integer(value, 1) or value == math.huge,
+    "positive integer or math.huge"
 end
 
 function kinds.number(value)

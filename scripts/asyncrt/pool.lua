@@ -273,10 +273,6 @@ local function check_order(value)
     '"completed" or "submitted"'
 end
 
-local function check_retries(value)
-  return math.type(value) == "integer" and value >= 0, "non-negative integer"
-end
-
 local function check_on_error(value)
   return value == "log" or value == "collect" or value == "fail" or
     type(value) == "function", '"log", "collect", "fail" or function'
@@ -290,7 +286,7 @@ local new_options = {
   per_key = "positive",
   queue = "count",
   results = check_order,
-  retries = check_retries,
+  retries = "integer",
 }
 
 local defaults = {
