@@ -15,8 +15,8 @@ local function fake_stream(columns)
   function stream.write(self, parts)
     assert(not self.busy, "another task is already writing to this stream")
     self.busy = true
+    local _ <close> = setmetatable({}, { __close = function() self.busy = false end })
     rt.yield() -- as if it had to wait
-    self.busy = false
     self.writes[#self.writes + 1] = { rt.now() - self.start, table.concat(parts) }
     return true
   end
