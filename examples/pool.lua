@@ -1,13 +1,13 @@
 -- 128 workers fetch the pages whose paths are the lines of standard input:
 -- `asyncrt examples/pool.lua [--jobs 128] URL [FOLDER to save them in] <LIST`.
 local net = require("asyncrt.net")
+local progress = require("asyncrt.progress")
 local rt = require("asyncrt")
 
 local size, url, folder = 128, ...
 if url == "--jobs" then size, url, folder = select(2, ...) end
 local host, base = assert(url, "no URL"):match("^http://([^/]+)(.-)/*$")
-local terminal = os.execute("test -t 1")
-local active, pages, bytes, failures, start = 0, 0, 0, 0, rt.now()
+local active, pages, bytes, failures = 0, 0, 0, 0
 
 -- Speaks as much HTTP/1.1 as it takes, for at most 30 seconds.
 local function fetch(path)
@@ -26,11 +26,6 @@ local function fetch(path)
   return #page
 end
 
-local function show(ending)
-  io.write(("%d pages, %d bytes, %d failures, %.2f seconds, %3d active%s")
-    :format(pages, bytes, failures, rt.now() - start, active, ending)):flush()
-end
-
 rt.group(function(workers)
   local jobs, results = rt.channel(), rt.channel()
   for _ = 1, tonumber(size) do
@@ -38,22 +33,23 @@ rt.group(function(workers)
       for path in jobs:iter() do results:send({ path, pcall(fetch, path) }) end
     end)
   end
+  local bar <close> = progress.bar({ label = "pages", every = 1 })
   local path -- nil: still to be read; false: there are no more
-  local arms = { result = results, tick = rt.ticker(terminal and 0.1 or 1) }
+  local arms = { result = results }
   while path ~= false or active > 0 do
     arms.line = path == nil and rt.stdin:read_line_evt()
     arms.job = path and jobs:send_evt(path)
     local key, value = rt.select(arms)
     if key == "line" then path = value or false
     elseif key == "job" then active, path = active + 1, nil
-    elseif key == "tick" then show(terminal and "\r" or "\n")
     elseif value[2] then
       active, pages, bytes = active - 1, pages + 1, bytes + value[3]
     else
       active, failures = active - 1, failures + 1
-      io.stderr:write(value[1], ": ", tostring(value[3]), "\n")
+      bar:log(value[1] .. ": " .. tostring(value[3]))
     end
+    bar:update({ done = pages, active = active, failed = failures })
   end
   jobs:close()
 end)
-show("\n")
+print(("%d pages, %d bytes, %d failures"):format(pages, bytes, failures))
