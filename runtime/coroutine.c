@@ -76,7 +76,7 @@ void art_push_task_traceback(lua_State *L, art_task *task) {
       lua_concat(L, 2);
       parts = 1;
     }
-    thread = art_frame_of(thread)->u.parent;
+    thread = art_resumer_of(thread);
   }
 }
 
@@ -499,7 +499,7 @@ static int coroutine_isyieldable(lua_State *L) {
 
 /* coroutine.running() -> thread, whether it is the task's main one */
 static int coroutine_running(lua_State *L) {
-  art_task *task = art_task_of(L);
+  art_task *task = art_runtime_of(L)->current;
 
   if (task != NULL) task->exposed = true;
   lua_pushthread(L);

@@ -33,6 +33,13 @@ static inline void art_frame_set(lua_State *L, art_frame *frame) {
   *(art_frame **) lua_getextraspace(L) = frame;
 }
 
+/* The thread that resumed `L` within its task, or NULL. */
+static inline lua_State *art_resumer_of(lua_State *L) {
+  const art_frame *frame = art_frame_of(L);
+
+  return frame->task != NULL ? frame->u.parent : NULL;
+}
+
 /* Replaces pcall, xpcall, coroutine.* in the global table of L. */
 void art_open_coroutine(lua_State *L);
 

@@ -34,6 +34,8 @@ art_group *art_group_open(lua_State *L, art_task *task, bool implicit) {
 
   memset(group, 0, sizeof(*group));
   group->closed = true; /* until nothing below can raise */
+  /* A finalizer that ran meanwhile may have needed one too. */
+  if (implicit && task->implicit != NULL) return task->implicit;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &rt->group_metatable);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
@@ -58,13 +60,16 @@ art_group *art_group_open(lua_State *L, art_task *task, bool implicit) {
   return group;
 }
 
-art_group *art_group_current(lua_State *L, art_task *task) {
-  if (task->opened != NULL) return task->opened;
+static art_group *implicit_of(lua_State *L, art_task *task) {
   if (task->implicit == NULL) {
     art_group_open(L, task, true);
     lua_pop(L, 1);
   }
   return task->implicit;
+}
+
+art_group *art_group_current(lua_State *L, art_task *task) {
+  return task->opened != NULL ? task->opened : implicit_of(L, task);
 }
 
 /* --- Cancelling --- */
@@ -375,13 +380,14 @@ static _Noreturn void raise_failure(lua_State *L, art_group *group) {
   abort(); /* lua_error does not return, but is not declared so */
 }
 
-/* The body ended: with the error at `index`, or normally (0). */
-static void end_body(lua_State *L, art_group *group, int index) {
+/* The body ended: with the error at `index`, or normally (0). True the first
+ * time: look again at what is open, since a finalizer may have run. */
+static bool end_body(lua_State *L, art_group *group, int index) {
   art_task *task = group->task;
 
-  if (group->ending) return;
+  if (group->ending) return false;
   group->ending = true;
-  if (index == 0) return;
+  if (index == 0) return false;
   lua_pushvalue(L, index);
   if (group->failed && !art_is_cancelled(L, -1)) {
     /* Raised by cleaning up after the failure of a task. */
@@ -392,6 +398,7 @@ static void end_body(lua_State *L, art_group *group, int index) {
                         task->scope->effective && art_is_cancelled(L, -1));
   lua_pop(L, 1);
   art_scope_cancel(&group->children, "cancelled");
+  return true;
 }
 
 /* Stack: group, error or nil. */
@@ -405,7 +412,7 @@ static int leave_block(lua_State *L, int ignored) {
   if (task->scope != &group->body &&
       !art_scope_unwound(L, task, &group->body, true))
     return art_scope_wait(L, task, leave_block);
-  end_body(L, group, lua_isnil(L, 2) ? 0 : 2);
+  if (end_body(L, group, lua_isnil(L, 2) ? 0 : 2)) return leave_block(L, 0);
   if (!art_group_finished(group)) {
     group->waited = true;
     return art_perform_then(
@@ -445,7 +452,8 @@ static int leave_call(lua_State *L, int ignored) {
   if (task->scope != &group->body &&
       !art_scope_unwound(L, task, &group->body, true))
     return art_scope_wait(L, task, leave_call);
-  end_body(L, group, group->body_raised ? CALL_RESULTS : 0);
+  if (end_body(L, group, group->body_raised ? CALL_RESULTS : 0))
+    return leave_call(L, 0);
   if (!art_group_finished(group)) {
     group->waited = true;
     return art_perform_then(
@@ -499,6 +507,8 @@ static void report_failure(lua_State *L, art_group *group) {
   art_group_push_error(L, group);
   art_trace_print(L, group->trace, -1);
   lua_pop(L, 1);
+  art_trace_free(group->trace);
+  group->trace = NULL;
 }
 
 /* Moves the tasks of `group`, cancelled, to where they are awaited. */
@@ -535,7 +545,7 @@ bool art_scope_unwound(lua_State *L, art_task *task, art_scope *scope,
     art_scope *open = task->scope;
 
     if (open->kind == ART_SCOPE_BODY) {
-      art_group *group = art_container_of(open, art_group, body);
+      art_group *group = art_container_of(open, art_group, body), *heir;
 
       if (!group->ending) {
         if (report) report_open(task, group->site);
@@ -544,11 +554,14 @@ bool art_scope_unwound(lua_State *L, art_task *task, art_scope *scope,
       }
       if (!art_group_finished(group)) {
         if (art_can_block(L)) return false;
-        hand_over(L, group,
-                  group->outer != NULL ? group->outer
-                                       : art_group_current(L, task));
+        heir = group->outer != NULL ? group->outer : implicit_of(L, task);
+        if (task->scope != open) continue; /* a finalizer has opened one */
+        hand_over(L, group, heir);
+      } else if (group->failed) {
+        /* Telling the error may run code, which may spawn into the group. */
+        group->failed = false;
+        report_failure(L, group);
       } else {
-        if (group->failed) report_failure(L, group);
         art_group_close(L, group);
       }
     } else {

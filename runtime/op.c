@@ -84,13 +84,19 @@ bool art_is_refusal(const char *message) {
   return strncmp(message, REFUSAL, sizeof(REFUSAL) - 1) == 0;
 }
 
+/* Whether a task runs, other than its end. */
+static bool is_in_task(const asyncrt *rt) {
+  const art_task *task = rt->current;
+
+  return task != NULL && task->root != NULL && art_task_of(task->root) != NULL;
+}
+
 static const char *blocking_refusal(lua_State *L) {
   art_frame *frame = art_frame_of(L);
 
   if (frame->task == NULL)
-    return frame->u.rt->current == NULL ? REFUSAL "not inside a task"
-                                        : REFUSAL
-               "coroutine resumed by foreign code";
+    return is_in_task(frame->u.rt) ? REFUSAL "coroutine resumed by foreign code"
+                                   : REFUSAL "not inside a task";
   if (frame->unyieldable)
     return REFUSAL "inside a coroutine resumed from a "
                    "non-yieldable C call";

@@ -42,7 +42,7 @@ static const char *line_of(lua_State *thread) {
   while (thread != NULL) {
     site = art_site_at(thread, 0);
     if (*site != '?') return site;
-    thread = art_frame_of(thread)->u.parent;
+    thread = art_resumer_of(thread);
   }
   return NULL;
 }

@@ -250,12 +250,14 @@ void art_trace_inherit(lua_State *L, art_task *task, int failed) {
 
 /* The task has ended with `results` values, or with an error, on the top of L;
  * its userdata is at `index`. May raise for want of memory, but only before
- * anything has changed. */
+ * anything has changed. Code that runs meanwhile, a finalizer or the error's
+ * __tostring, runs in no task: nobody would await what it spawned. */
 static void finish(lua_State *L, art_task *task, int index, int results) {
   asyncrt *rt = task->rt;
   art_group *group = task->group;
   asyncrt_op *op;
 
+  if (task->root != NULL) art_frame_set(task->root, &rt->base_frame);
   if (task->failed && task->base.effective && art_is_cancelled(L, -1)) {
     task->cancelled = true;
     lua_pop(L, 1);
@@ -285,7 +287,8 @@ enum { BODY_TASK = 1, BODY_HANDLER, BODY_RESULTS };
 
 static int settle(lua_State *L, int ignored);
 
-/* Takes over the first failure of the implicit group as the task's own. */
+/* Takes over the first failure of the implicit group as the task's own: what
+ * fails later is suppressed. */
 static void take_failure(lua_State *L, art_task *task, art_group *group) {
   /* An error that cleaning up after the child's failure raised. */
   if (task->failed &&
@@ -299,6 +302,8 @@ static void take_failure(lua_State *L, art_task *task, art_group *group) {
   lua_settop(L, BODY_HANDLER);
   art_group_push_error(L, group);
   task->failed = true;
+  group->failed = false;
+  group->body_failed = true;
 }
 
 static int handled(lua_State *L, int status, lua_KContext context) {
@@ -333,7 +338,10 @@ static int settle(lua_State *L, int ignored) {
     if (!art_group_finished(group))
       return art_perform_then(
           L, art_prepare_uncancellable(L, &art_group_op, group), settle);
-    if (group->failed) take_failure(L, task, group);
+    if (group->failed) {
+      take_failure(L, task, group);
+      return settle(L, 0); /* a finalizer may have spawned tasks */
+    }
     art_group_close(L, group);
   }
   if (!task->failed) {
@@ -378,9 +386,6 @@ static int body(lua_State *L) {
 }
 
 void art_task_abort(lua_State *L, art_task *task) {
-  lua_State *root = task->root;
-
-  if (root != NULL) art_frame_set(root, &task->rt->base_frame);
   task->failed = true;
   task->unhandled = true; /* no function of its group can be called */
   art_task_push(L, task);
@@ -456,7 +461,6 @@ static void ended(lua_State *L, art_task *task, int status) {
   lua_State *root = task->root;
 
   if (status == LUA_OK) {
-    art_frame_set(root, &rt->base_frame);
     task->root = NULL;
     if (!task->exposed) pool_thread(L, rt, root);
     return;

@@ -5,42 +5,108 @@ local harness = require("harness")
 local lu = require("luaunit")
 local rt = require("asyncrt")
 
--- Calls f(...) while every request for memory runs a finalizer; the first one
--- calls act().
-local function amid(act, f, ...)
-  local state = { waiting = true }
-  local meta = {}
+-- Returns start(act), after which a finalizer calls `act` when memory is asked
+-- for the `n`th time, and stop(), which tells whether it came to that.
+local function interruption(n)
+  local meta, pause, act = {}, nil, nil
   function meta.__gc()
-    if state.waiting and state.inside then
-      state.waiting = false
-      act()
-    end
-    if state.waiting then setmetatable({}, meta) end
+    if act then n = n - 1 end
+    if n > 0 then setmetatable({}, meta) end
+    if n == 0 then act() end
   end
-  local function done(...)
-    state.waiting = false
-    collectgarbage("incremental", 200, 100, 13)
-    return ...
+  local function start(f)
+    setmetatable({}, meta)
+    collectgarbage("incremental", 0, 400, 40) -- a step is a whole cycle
+    pause = collectgarbage("setpause", 0)
+    collectgarbage()
+    act = f
   end
-  setmetatable({}, meta)
-  collectgarbage("incremental", 200, 400, 40) -- a step is a whole cycle
-  collectgarbage("setpause", 0)
-  collectgarbage()
-  state.inside = true
-  return done(f(...))
+  local function stop()
+    local reached = n <= 0
+    n = -1
+    collectgarbage("incremental", 0, 100, 13)
+    collectgarbage("setpause", pause)
+    return reached
+  end
+  return start, stop
+end
+
+-- Runs scenario(start) again and again, interrupted at one request for memory
+-- after the other that follows start(act).
+local function at_every_request(scenario)
+  local n = 0
+  repeat
+    n = n + 1
+    local start, stop = interruption(n)
+    scenario(start)
+  until not stop()
+  assert(n > 1, "no memory was asked for")
+end
+
+-- Whether it is `task` that runs; a finalizer may run in none.
+local function runs(task)
+  local inside, current = pcall(rt.current)
+  return inside and current == task
+end
+
+local function closer(f)
+  return setmetatable({}, { __close = f })
 end
 
 TestFinalizers = {}
 
 function TestFinalizers:test_tasks_may_be_spawned_while_they_are_listed()
-  rt.group(function(g)
-    for _ = 1, 30 do g:spawn(rt.yield) end
+  at_every_request(function(start)
+    rt.group(function(g)
+      for _ = 1, 30 do g:spawn(rt.yield) end
+      start(function()
+        for _ = 1, 20 do pcall(g.spawn, g, rt.yield) end
+      end)
 
-    local list = amid(function()
-      for _ = 1, 20 do g:spawn(rt.yield) end
-    end, rt.tasks)
+      lu.assertTrue(#rt.tasks() >= 31)
+    end)
+  end)
+end
 
-    lu.assertEquals(#list, 51)
+function TestFinalizers:test_a_task_does_not_end_before_what_was_spawned_in_it()
+  at_every_request(function(start)
+    local task, spawned, ended
+    local function late()
+      rt.sleep(1)
+      ended = true
+    end
+    task = rt.spawn(function()
+      start(function() spawned = runs(task) and rt.spawn(late) end)
+      rt.spawn(rt.yield)
+      return 1, 2
+    end)
+
+    lu.assertEquals({ task:join() }, { true, 1, 2 })
+    lu.assertTrue(ended or not spawned)
+  end)
+end
+
+function TestFinalizers:test_a_failed_task_does_not_end_before_what_was_spawned_in_it()
+  local failure, cleanup = { "failure" }, { "cleanup" }
+  at_every_request(function(start)
+    local task, spawned, ended
+    local function late()
+      rt.shield(5, rt.sleep, 1)
+      ended = true
+    end
+    rt.group({ on_error = "collect" }, function(g)
+      task = g:spawn(function()
+        rt.spawn(error, failure)
+        local _ <close> = closer(function()
+          start(function() spawned = runs(task) and rt.spawn(late) end)
+          error(cleanup)
+        end)
+        rt.sleep(9)
+      end)
+
+      lu.assertEquals({ task:join() }, { false, failure })
+      lu.assertTrue(ended or not spawned)
+    end)
   end)
 end
 
