@@ -6,7 +6,7 @@
 #
 # builds bindings/<name>/*.c into components/<name>.so, which has the function
 # luaopen_asyncrt_core_<name>. The option ASYNCRT_<NAME> is ON where the library
-# is found. bindings/libraries.c knows each by name.
+# is found. bindings/components.c knows each by name.
 
 function(asyncrt_component name module package)
   string(TOUPPER ${name} upper)
@@ -15,6 +15,7 @@ function(asyncrt_component name module package)
          ${ASYNCRT_${upper}_LIBRARY_FOUND})
   if(NOT ASYNCRT_${upper})
     message(STATUS "Component ${name}: left out (needs ${package})")
+    set_property(GLOBAL APPEND PROPERTY ASYNCRT_LEFT_OUT ${name})
     return()
   endif()
   if(NOT ASYNCRT_${upper}_LIBRARY_FOUND)

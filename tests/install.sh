@@ -29,6 +29,17 @@ mv "$work/prefix" "$work/moved"
 "$work/moved/bin/asyncrt" -e 'print(require("asyncrt").now() >= 0)' |
   grep -qx true
 
+# Every component of the build came along, and is found.
+for component in "$build"/components/*.so; do
+  [ -e "$component" ] || continue
+  name=$(basename "$component" .so)
+  "$work/moved/bin/asyncrt" -e "print(type(require('asyncrt.core.$name')))" |
+    grep -qx table || {
+    echo "$name: the installed command does not load it"
+    exit 1
+  }
+done
+
 cmake -S "$root/examples/embed" -B "$work/embed" \
   -D CMAKE_PREFIX_PATH="$work/moved" -D CMAKE_C_COMPILER="$compiler" \
   -D CMAKE_C_FLAGS="$*" >"$work/log" 2>&1 &&
