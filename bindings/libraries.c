@@ -24,6 +24,7 @@ static const luaL_Reg modules[] = {
     {"asyncrt.core.dns", art_open_dns},
     {"asyncrt.core.group", art_open_group},
     {"asyncrt.core.inspect", art_open_inspect},
+    {"asyncrt.core.journal", art_open_journal},
     {"asyncrt.core.local", art_open_local},
     {"asyncrt.core.http_parser", art_open_http_parser},
     {"asyncrt.core.memory_stream", art_open_memory_stream},
