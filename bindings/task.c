@@ -172,7 +172,7 @@ static int task_tasks(lua_State *L) {
   asyncrt *rt = art_runtime_of(L);
   art_task **tasks = push_room(L, rt);
   uint32_t count = 0, i;
-  int place;
+  uint32_t place;
 
   for (place = 1; place <= rt->anchor_count; place++) {
     art_anchor_push(L, rt, place);

@@ -42,7 +42,7 @@ typedef struct art_group {
   asyncrt_queue waiters;   /* for all children, for a place, for a completion */
   struct art_trace *trace; /* owned; of the first failure, or NULL */
   const char *site;        /* interned; where it was opened */
-  int anchor;              /* its place in the runtime's anchors */
+  uint32_t anchor;         /* its place in the runtime's anchors */
   uint8_t on_error;        /* art_on_error */
   bool implicit, function_form;
   bool failed;           /* ART_GROUP_ERROR is set: a task failed first */

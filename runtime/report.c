@@ -127,7 +127,7 @@ static void add_tree(lua_State *L, luaL_Buffer *text, art_task *root) {
 
 void art_push_task_tree(lua_State *L, asyncrt *rt) {
   luaL_Buffer text;
-  int place;
+  uint32_t place;
 
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   luaL_buffinit(L, &text);

@@ -71,37 +71,77 @@ static void seed_random(asyncrt *rt, uint64_t seed) {
   for (i = 0; i < 4; i++) rt->random[i] = spread(&seed);
 }
 
-/* --- Anchors: what keeps running tasks and open groups from collection --- */
+/* --- Anchors: what keeps running tasks and open groups from collection ---
+ *
+ * They stand in tables of a few hundred places. Lua visits a table that was
+ * written to again, as a whole, while everything stands still: one table for a
+ * million tasks would be a pause of its own. */
 
-int art_anchor(lua_State *L, asyncrt *rt) {
-  int place = rt->anchor_free;
+/* Doubles the room in the arrays. */
+static bool grow_anchors(asyncrt *rt) {
+  uint32_t tables = rt->anchor_room > 0 ? 2 * rt->anchor_room : 1;
+  int *refs = realloc(rt->anchor_tables, tables * sizeof(*refs));
+  uint32_t *next;
 
-  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
-  if (place != 0) {
-    lua_rawgeti(L, -1, place);
-    rt->anchor_free = (int) lua_tointeger(L, -1);
-    lua_pop(L, 1);
-  } else {
-    place = rt->anchor_count + 1;
+  if (refs == NULL) return false;
+  rt->anchor_tables = refs;
+  next = realloc(rt->anchor_next,
+                 (size_t) tables * ART_ANCHORS_EACH * sizeof(*next));
+  if (next == NULL) return false;
+  rt->anchor_next = next;
+  rt->anchor_room = tables;
+  return true;
+}
+
+/* A place that was never used. */
+static uint32_t new_place(lua_State *L, asyncrt *rt) {
+  uint32_t table = rt->anchor_count / ART_ANCHORS_EACH;
+
+  if (rt->anchor_count % ART_ANCHORS_EACH == 0) {
+    if (rt->anchor_count >= ART_MOST_ANCHORS ||
+        (table == rt->anchor_room && !grow_anchors(rt)))
+      art_raise(L, "not enough memory");
+    lua_createtable(L, ART_ANCHORS_EACH, 0);
+    rt->anchor_tables[table] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
+  return ++rt->anchor_count;
+}
+
+static void push_anchors(lua_State *L, const asyncrt *rt, uint32_t place) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX,
+              rt->anchor_tables[(place - 1) / ART_ANCHORS_EACH]);
+}
+
+static lua_Integer index_of(uint32_t place) {
+  return (lua_Integer) ((place - 1) % ART_ANCHORS_EACH) + 1;
+}
+
+uint32_t art_anchor(lua_State *L, asyncrt *rt) {
+  uint32_t place = rt->anchor_free;
+
+  if (place != 0)
+    rt->anchor_free = rt->anchor_next[place - 1];
+  else
+    place = new_place(L, rt);
+  push_anchors(L, rt, place);
   lua_insert(L, -2);
-  lua_rawseti(L, -2, place);
-  if (place > rt->anchor_count) rt->anchor_count = place;
+  lua_rawseti(L, -2, index_of(place));
   lua_pop(L, 1);
   return place;
 }
 
-void art_anchor_push(lua_State *L, asyncrt *rt, int place) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
-  lua_rawgeti(L, -1, place);
-  lua_remove(L, -2);
+void art_anchor_push(lua_State *L, asyncrt *rt, uint32_t place) {
+  push_anchors(L, rt, place);
+  lua_rawgeti(L, -1, index_of(place));
+  lua_replace(L, -2);
 }
 
-void art_unanchor(lua_State *L, asyncrt *rt, int place) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
-  lua_pushinteger(L, rt->anchor_free);
-  lua_rawseti(L, -2, place);
+void art_unanchor(lua_State *L, asyncrt *rt, uint32_t place) {
+  push_anchors(L, rt, place);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, index_of(place));
   lua_pop(L, 1);
+  rt->anchor_next[place - 1] = rt->anchor_free;
   rt->anchor_free = place;
 }
 
@@ -183,10 +223,20 @@ static int panic(lua_State *L) {
   _exit(70);
 }
 
+/* As that of lua, but on from the start: an error in a finalizer, which only a
+ * warning tells, is not to be lost. */
 static void warn(void *context, const char *message, int continues) {
-  (void) context;
-  /* Lua sends "@on" and "@off" to control the warnings themselves. */
-  if (!continues && message[0] == '@') return;
+  asyncrt *rt = context;
+  bool begins = !rt->in_warning;
+
+  rt->in_warning = continues != 0;
+  if (begins && !continues && message[0] == '@') {
+    if (strcmp(message, "@on") == 0) rt->warnings = true;
+    if (strcmp(message, "@off") == 0) rt->warnings = false;
+    return;
+  }
+  if (!rt->warnings) return;
+  if (begins) art_log_text("Lua warning: ");
   art_log_text(message);
   if (!continues) art_log_text("\n");
 }
@@ -198,20 +248,16 @@ static void warn(void *context, const char *message, int continues) {
 static int exit_process(lua_State *L) {
   int code;
 
-  if (lua_isnoneornil(L, 1) || (lua_isboolean(L, 1) && lua_toboolean(L, 1)))
-    code = EXIT_SUCCESS;
-  else if (lua_isboolean(L, 1))
-    code = EXIT_FAILURE;
+  if (lua_isboolean(L, 1))
+    code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
   else
-    code = (int) art_check_integer(L, 1, INT32_MIN, INT32_MAX);
+    code = (int) luaL_optinteger(L, 1, EXIT_SUCCESS);
   exit(code);
 }
 
 static void open_registry(lua_State *L, asyncrt *rt) {
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &event_key);
-  lua_createtable(L, 64, 0);
-  rt->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_createtable(L, ART_POOLED_THREADS, 0);
   rt->threads = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_newuserdatauv(L, 0, 0);
@@ -283,7 +329,8 @@ asyncrt *asyncrt_new(uv_loop_t *loop, const asyncrt_options *options) {
   if (rt->buffer == NULL || rt->L == NULL || art_poll_init(rt) != 0) goto fail;
   art_frame_set(rt->L, &rt->base_frame);
   lua_atpanic(rt->L, panic);
-  lua_setwarnf(rt->L, warn, NULL);
+  rt->warnings = true;
+  lua_setwarnf(rt->L, warn, rt);
   lua_pushcfunction(rt->L, open_state);
   lua_pushlightuserdata(rt->L, rt);
   if (lua_pcall(rt->L, 1, 0, 0) != LUA_OK) goto fail;
@@ -330,6 +377,8 @@ void asyncrt_free(asyncrt *rt) {
   }
   art_notes_free(&rt->notes);
   free(rt->drawn);
+  free(rt->anchor_tables);
+  free(rt->anchor_next);
   art_handles_forget(rt);
   free(rt->buffer);
   free(rt);
@@ -504,7 +553,7 @@ static void run_ready(lua_State *L, asyncrt *rt) {
 /* Every task waits for another one. Cancels main, so that closers run; then
  * what a shield keeps alive; then gives up. */
 static void break_deadlock(lua_State *L, asyncrt *rt) {
-  int place;
+  uint32_t place;
 
   switch (rt->deadlocks++) {
     case 0:

@@ -47,6 +47,9 @@ typedef struct art_known_site {
 
 #define ART_KNOWN_SITES 64
 
+#define ART_ANCHORS_EACH 256u /* in one table */
+#define ART_MOST_ANCHORS ((uint32_t) INT32_MAX / 2)
+
 /* A class of events, found by the address of its metatable, which stays. */
 typedef struct art_event_class {
   const void *metatable;
@@ -74,6 +77,8 @@ struct asyncrt {
   art_latch *last_latch; /* of those being set, or NULL */
   bool parking;          /* the thread that yields waits for an op */
   bool ending;           /* main has ended; handles are being closed */
+  bool warnings;         /* are printed: what warn("@on") sets */
+  bool in_warning;       /* whose last piece has not come yet */
 
   art_timers timers;
   uint32_t external;   /* armed external ops, and holds */
@@ -86,10 +91,12 @@ struct asyncrt {
   unsigned deadlocks;
   bool interrupted; /* by a signal: main may end cancelled, with status 0 */
 
-  int anchors;      /* registry reference of the table of live objects */
-  int anchor_free;  /* first free place, linked through the table; 0: none */
-  int anchor_count; /* places ever used */
-  int cancelled;    /* registry reference of the cancellation value */
+  int *anchor_tables;    /* owned; registry references of tables of anchors */
+  uint32_t *anchor_next; /* owned; of a free place: the next one */
+  uint32_t anchor_room;  /* tables that the arrays have room for */
+  uint32_t anchor_free;  /* the first free place; 0: none */
+  uint32_t anchor_count; /* places ever used, from 1 on */
+  int cancelled;         /* registry reference of the cancellation value */
   /* For comparison; their addresses are registry keys of the metatables. */
   const void *event_metatable, *task_metatable, *group_metatable;
   const void *arms_metatable;
@@ -142,9 +149,9 @@ uint32_t art_random(asyncrt *rt, uint32_t bound);
 
 /* Keeps the value on the top of L, which is popped, from being collected;
  * returns its place. */
-int art_anchor(lua_State *L, asyncrt *rt);
-void art_anchor_push(lua_State *L, asyncrt *rt, int place);
-void art_unanchor(lua_State *L, asyncrt *rt, int place);
+uint32_t art_anchor(lua_State *L, asyncrt *rt);
+void art_anchor_push(lua_State *L, asyncrt *rt, uint32_t place);
+void art_unanchor(lua_State *L, asyncrt *rt, uint32_t place);
 
 /* A copy of `text`, one for equal texts, that lives as long as the runtime. */
 const char *art_intern(asyncrt *rt, const char *text);

@@ -50,7 +50,7 @@ typedef struct art_task {
   const char *site; /* interned; where it was spawned */
   art_trace *trace; /* owned; of the error being raised or raised, or NULL */
   uint32_t id;      /* 0 is main */
-  int anchor;       /* its place in the runtime's anchors */
+  uint32_t anchor;  /* its place in the runtime's anchors */
   int results;      /* of a yielded, ended or failed inner coroutine; then of
                        the task */
   int inner_status;
