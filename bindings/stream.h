@@ -36,6 +36,10 @@ typedef struct art_stream_type {
   /* Starts to tell readiness, once, before the first wait. May be NULL. */
   int (*watch)(art_stream *stream);
 
+  /* Ends waits for the stream that are not of a read or write: it is closed for
+   * its owner, and may go on to send what is queued. May be NULL. */
+  void (*end_waits)(art_stream *stream);
+
   /* Releases what the stream has, ends with art_stream_free. `reset` drops
    * what the other side has not got yet. */
   void (*close)(art_stream *stream, bool reset);
@@ -70,6 +74,7 @@ typedef struct art_stream_type {
   int (*handshake)(lua_State *L, art_stream **box);
   int (*tls_info)(lua_State *L, art_stream *stream);
 
+  bool is_given;    /* bytes come by art_stream_keep, and none from recv */
   bool short_reads; /* a short count does not mean that nothing is left */
   bool patient;     /* a close flushes what is queued however long it takes */
 } art_stream_type;
@@ -120,6 +125,8 @@ void art_stream_on_ready(art_watcher *watcher, unsigned events);
 /* For bytes that come unasked: keeps them for later reads. Without memory the
  * stream fails, rather than go on with a gap. */
 void art_stream_keep(art_stream *stream, const char *data, size_t size);
+/* Makes room for so many, where they are known to come; not needed. */
+void art_stream_expect(art_stream *stream, size_t size);
 /* Bytes received and not read. */
 size_t art_stream_unread(const art_stream *stream);
 

@@ -116,6 +116,10 @@ void art_stream_keep(art_stream *stream, const char *data, size_t size) {
   stream->received->end += size;
 }
 
+void art_stream_expect(art_stream *stream, size_t size) {
+  if (size > 0) reserve(stream, size); /* in vain without memory */
+}
+
 /* There is nothing to read before readiness is told. */
 static void exhausted(art_stream *stream) {
   stream->readable = stream->hangup = false;
@@ -168,6 +172,10 @@ static void receive_more(art_stream *stream, size_t wanted) {
   size_t size = art_stream_unread(stream), space = size;
   art_buffer *buffer;
 
+  if (stream->type->is_given) {
+    receive(stream, NULL, 0);
+    return;
+  }
   if (space < LEAST_SPACE) space = LEAST_SPACE;
   if (space > MOST_SPACE) space = MOST_SPACE;
   if (wanted > size && wanted - size < space && space > LEAST_SPACE)

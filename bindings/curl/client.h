@@ -18,6 +18,9 @@ typedef struct art_slot {
   struct art_slot *next;         /* among the free ones */
   CURL *easy;                    /* owned */
   struct art_transfer *transfer; /* borrowed; who uses it, or NULL */
+  long version;                  /* what is set: CURLOPT_HTTP_VERSION */
+  long connect_timeout;          /* CURLOPT_CONNECTTIMEOUT_MS */
+  bool decodes;                  /* CURLOPT_ACCEPT_ENCODING */
   char error[CURL_ERROR_SIZE];   /* where libcurl says what went wrong */
 } art_slot;
 

@@ -198,25 +198,38 @@ static void set_limits(request *self) {
       art_option_boolean(L, OPTIONS, "public_only", false);
   /* Rounded up; 0 would be libcurl's default. */
   connect = connect < 1e6 ? connect * 1000 + 1 : 1e9;
+  if (transfer->slot->connect_timeout == (long) connect) return;
+  transfer->slot->connect_timeout = (long) connect;
   check(self, curl_easy_setopt(self->easy, CURLOPT_CONNECTTIMEOUT_MS,
                                (long) connect));
 }
 
-static void set_protocol(request *self) {
-  lua_State *L = self->L;
-  const char *http2 = text_option(L, OPTIONS, "http2", NULL);
-  long version = CURL_HTTP_VERSION_2TLS;
+static long http_version(lua_State *L) {
+  if (text_option(L, OPTIONS, "http2", NULL) != NULL)
+    return CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+  return art_option_boolean(L, OPTIONS, "http2", true) ? CURL_HTTP_VERSION_2TLS
+                                                       : CURL_HTTP_VERSION_1_1;
+}
 
-  if (http2 != NULL) version = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
-  if (http2 == NULL && !art_option_boolean(L, OPTIONS, "http2", true))
-    version = CURL_HTTP_VERSION_1_1;
-  check(self, curl_easy_setopt(self->easy, CURLOPT_HTTP_VERSION, version));
-  /* Rather one more stream on a connection than one more connection. */
-  check(self, curl_easy_setopt(self->easy, CURLOPT_PIPEWAIT,
-                               version == CURL_HTTP_VERSION_1_1 ? 0L : 1L));
-  self->transfer->decodes = art_option_boolean(L, OPTIONS, "decompress", true);
-  check(self, curl_easy_setopt(self->easy, CURLOPT_ACCEPT_ENCODING,
-                               self->transfer->decodes ? "" : NULL));
+/* What the slot has from the transfer before need not be set again. */
+static void set_protocol(request *self) {
+  art_slot *slot = self->transfer->slot;
+  long version = http_version(self->L);
+  bool decodes = art_option_boolean(self->L, OPTIONS, "decompress", true);
+
+  self->transfer->decodes = decodes;
+  if (slot->version != version) {
+    slot->version = version;
+    check(self, curl_easy_setopt(self->easy, CURLOPT_HTTP_VERSION, version));
+    /* Rather one more stream on a connection than one more connection. */
+    check(self, curl_easy_setopt(self->easy, CURLOPT_PIPEWAIT,
+                                 version == CURL_HTTP_VERSION_1_1 ? 0L : 1L));
+  }
+  if (slot->decodes != decodes) {
+    slot->decodes = decodes;
+    check(self, curl_easy_setopt(self->easy, CURLOPT_ACCEPT_ENCODING,
+                                 decodes ? "" : NULL));
+  }
 }
 
 /* Sets what is in PEM: the text itself, or the path of a file. */

@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM 65536u           /* bytes ahead of the reader */
-#define MOST_ROOM (2 * ROOM)  /* … before libcurl has to keep some itself */
-#define MOST_DISCARDED 65536u /* of a redirect's body; else it is cut off */
-#define RATIO_FROM (1u << 20) /* bytes up to which any ratio will do */
-#define FAILED UV_EPROTO      /* the stream's error; the transfer has more */
+#define AHEAD 65536u           /* bytes ahead of the reader */
+#define MOST_AHEAD (4 * AHEAD) /* … of a body that is no longer than that */
+#define MORE_AHEAD (2 * AHEAD) /* … before libcurl has to keep some itself */
+#define MOST_DISCARDED 65536u  /* of a redirect's body; else it is cut off */
+#define RATIO_FROM (1u << 20)  /* bytes up to which any ratio will do */
+#define FAILED UV_EPROTO       /* the stream's error; the transfer has more */
 
 static const art_stream_type transfer_type;
 
@@ -331,6 +332,18 @@ static bool count_body(art_transfer *transfer, size_t size) {
   return transfer->code == NULL;
 }
 
+/* Makes room for a body whose length is known. */
+static void expect_body(art_transfer *transfer) {
+  curl_off_t size = -1;
+
+  if (transfer->is_encoded || transfer->is_discarding) return;
+  curl_easy_getinfo(transfer->slot->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+                    &size);
+  if (size <= 0 || size > MOST_AHEAD) return;
+  if (size > AHEAD) transfer->room = transfer->ahead = (size_t) size + 1;
+  art_stream_expect(&transfer->stream, (size_t) size);
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *user) {
   art_transfer *transfer = ((art_slot *) user)->transfer;
   art_stream *stream = &transfer->stream;
@@ -339,11 +352,12 @@ static size_t on_body(char *data, size_t size, size_t count, void *user) {
   /* What is being decompressed cannot stop in its middle: libcurl would keep
    * all that the bytes it has make. */
   if (!transfer->is_encoded && !transfer->is_discarding &&
-      art_stream_unread(stream) >= transfer->room + MOST_ROOM) {
+      art_stream_unread(stream) >= transfer->room + MORE_AHEAD) {
     transfer->is_paused_in = true;
     return CURL_WRITEFUNC_PAUSE;
   }
   moved(transfer);
+  if (transfer->body == 0) expect_body(transfer);
   if (!count_body(transfer, size)) return 0;
   if (transfer->is_discarding) return size;
   art_stream_keep(stream, data, size);
@@ -450,7 +464,7 @@ static ssize_t transfer_recv(art_stream *stream, char *data, size_t size) {
   art_transfer *transfer = art_transfer_of(stream);
 
   (void) data, (void) size;
-  transfer->room = art_stream_unread(stream) + ROOM;
+  transfer->room = art_stream_unread(stream) + transfer->ahead;
   if (transfer->is_paused_in) {
     transfer->is_paused_in = false;
     resume_soon(transfer);
@@ -547,6 +561,7 @@ static const art_stream_type transfer_type = {
     .address = transfer_address,
     .unread = transfer_unread,
     .push_error = transfer_push_error,
+    .is_given = true,
 };
 
 art_transfer *art_transfer_push(lua_State *L, art_client *client) {
@@ -561,7 +576,7 @@ art_transfer *art_transfer_push(lua_State *L, art_client *client) {
   transfer->client = client;
   client->users++;
   client->count++;
-  transfer->room = ROOM;
+  transfer->room = transfer->ahead = AHEAD;
   transfer->timer.timer.kind = ART_TIMER_CALLBACK;
   transfer->timer.fire = on_limit;
   art_list_init(&transfer->told);

@@ -33,6 +33,7 @@ typedef struct art_transfer {
   double timeout, idle_timeout, connect_timeout; /* seconds, to be told */
 
   size_t room;   /* bytes that may be unread before it pauses */
+  size_t ahead;  /* … more than the reader has found too few */
   uint64_t body; /* bytes of the body, decoded */
   size_t max_body, max_ratio, max_head;
   unsigned max_lines;

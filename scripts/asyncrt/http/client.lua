@@ -420,10 +420,12 @@ local function prepare(client, method, url, body, given)
     request.source, request.streams, request.body = body, true, nil
     request.length = length and math.tointeger(tonumber(length[2][1]))
   end
-  -- libcurl would call any body a form, and wait before it sends a long one.
-  named["content-type"] = named["content-type"] or { "Content-Type", false }
   request.expects = named.expect ~= nil
-  named.expect = named.expect or { "Expect", false }
+  if body then
+    -- libcurl would call any body a form, and wait before it sends a long one.
+    named["content-type"] = named["content-type"] or { "Content-Type", false }
+    named.expect = named.expect or { "Expect", false }
+  end
   request.named, request.fields = named, to_lines(named)
   return request
 end
