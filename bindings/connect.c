@@ -36,13 +36,15 @@ typedef struct connecting {
   connect_request request;
   asyncrt *rt;          /* borrowed */
   art_lookups *lookups; /* borrowed */
+  art_stream **box;     /* borrowed; the object of the stream to come … */
+  int slot;             /* … and its stack index */
   asyncrt_op *op;       /* while armed */
   art_lookup *lookup;   /* owned, or NULL */
   struct addrinfo only; /* the candidate where no look-up is needed */
   const struct addrinfo *candidates[MOST_CANDIDATES]; /* of the look-up */
   art_socket *sockets[MOST_CANDIDATES]; /* owned; attempts in flight, or NULL */
   int count, next, flying;
-  art_socket *connected; /* owned; who won, until it is pushed */
+  art_socket *connected; /* owned; who won, until the object gets it */
   art_callback_timer limit, stagger;
   int error; /* the one to tell if no attempt succeeds */
 } connecting;
@@ -289,8 +291,8 @@ static int connect_finish(asyncrt_op *op, lua_State *L) {
   if (socket == NULL)
     return asyncrt_push_error(L, "connect", lua_tostring(L, op->slot),
                               self->error);
-  self->connected = NULL;
-  art_stream_push(L, &socket->stream);
+  art_stream_give(L, self->box, &socket->stream);
+  lua_pushvalue(L, self->slot);
   return 1;
 }
 
@@ -315,13 +317,17 @@ static const asyncrt_op_type connect_op = {
 
 /* --- Lua --- */
 
-/* Pushes the state of an attempt to connect. */
+/* Pushes the object of the stream to come, and the state of an attempt to
+ * connect. */
 static connecting *push_connecting(lua_State *L,
                                    const connect_request *request) {
   art_lookups *lookups = art_lookups_of(L);
+  art_stream **box = art_stream_push(L);
   connecting *self = lua_newuserdatauv(L, sizeof(*self), 0);
 
   memset(self, 0, sizeof(*self));
+  self->box = box;
+  self->slot = lua_gettop(L) - 1;
   self->request = *request;
   self->rt = art_runtime_of(L);
   self->lookups = lookups;
@@ -355,6 +361,7 @@ static connect_request read_request(lua_State *L) {
 
 /* Makes a stream of an inherited connected socket. */
 static int adopt(lua_State *L, int fd) {
+  art_stream **box = art_stream_push(L);
   int type = 0, flags = fcntl(fd, F_GETFL);
   socklen_t length = sizeof(type);
   art_sockaddr peer = {0};
@@ -378,7 +385,7 @@ static int adopt(lua_State *L, int fd) {
   memcpy(socket->peer, &peer, length);
   art_socket_open(socket, art_runtime_of(L), fd, peer.any.sa_family != AF_UNIX,
                   NULL);
-  art_stream_push(L, &socket->stream);
+  art_stream_give(L, box, &socket->stream);
   return 1;
 fail:
   return asyncrt_push_error(L, "connect", lua_tostring(L, 1), last_error());

@@ -325,6 +325,7 @@ static socket_listener *new_listener(asyncrt *rt, int fd,
 
 static int listen_at(lua_State *L, const char *text, const art_address *address,
                      const listen_options *options) {
+  art_listener **box = art_listener_push(L, &socket_type);
   int fd = open_socket(address, options);
   socket_listener *self;
 
@@ -334,7 +335,7 @@ static int listen_at(lua_State *L, const char *text, const art_address *address,
     if (address->kind != ART_ADDRESS_FD) close(fd);
     return asyncrt_push_error(L, "listen", text, UV_ENOMEM);
   }
-  art_listener_push(L, &self->listener);
+  art_listener_give(L, box, &self->listener);
   return 1;
 }
 

@@ -47,21 +47,16 @@ void art_listener_close(art_listener *listener) {
     while ((op = listener->waiters.first) != NULL) asyncrt_op_complete(op);
     *listener->box = NULL;
   }
-  if (listener->accepted != NULL) art_stream_close(listener->accepted, true);
   listener->type->close(listener);
 }
 
-/* --- The op. u.pair.data = the stream, where the completer took one; size = 1
- * for a waiter that was woken in vain and keeps its place. --- */
+/* --- The op. slot = the object of the stream to come; u.pair.data = the
+ * stream, where the completer took one; size = 1 for a waiter that was woken in
+ * vain and keeps its place. --- */
 
 static int take(art_listener *listener, art_stream **stream) {
   int error;
 
-  if (listener->accepted != NULL) {
-    *stream = listener->accepted;
-    listener->accepted = NULL;
-    return 0;
-  }
   if (!listener->readable) return UV_EAGAIN;
   error = listener->type->accept(listener, stream);
   if (error == UV_EAGAIN) {
@@ -113,34 +108,26 @@ static int push_error(lua_State *L, art_listener *listener, int error) {
   return asyncrt_push_error(L, "accept", address, error);
 }
 
-/* Pushes a connection; if that fails, the next accept gets it. */
-static int push_stream(lua_State *L, art_listener *listener,
-                       art_stream *stream) {
-  listener->accepted = stream;
-  art_stream_push(L, stream);
-  listener->accepted = NULL;
+/* Pushes the stream, or the error if that is not 0. */
+static int push_taken(lua_State *L, const asyncrt_op *op, art_stream *stream,
+                      int error) {
+  if (error != 0) return push_error(L, listener_of(op), error);
+  art_stream_give(L, lua_touserdata(L, op->slot), stream);
+  lua_pushvalue(L, op->slot);
   return 1;
-}
-
-static int accept_now(asyncrt_op *op, lua_State *L) {
-  art_listener *listener = listener_of(op);
-  art_stream *stream;
-  int error = take(listener, &stream);
-
-  if (error == UV_EAGAIN) return ASYNCRT_NOT_READY;
-  if (error != 0) return ASYNCRT_DONE(push_error(L, listener, error));
-  return ASYNCRT_DONE(push_stream(L, listener, stream));
 }
 
 static int accept_attempt(asyncrt_op *op, lua_State *L) {
   art_listener *listener = listener_of(op);
-  int error, results;
+  art_stream *stream = NULL;
+  int error;
 
   if (listener == NULL) return ASYNCRT_DONE(push_closed(L));
   if ((listener->waiters.first == NULL || op->u.pair.size == 1) &&
       !listener->woken) {
-    results = accept_now(op, L);
-    if (results != ASYNCRT_NOT_READY) return results;
+    error = take(listener, &stream);
+    if (error != UV_EAGAIN)
+      return ASYNCRT_DONE(push_taken(L, op, stream, error));
   }
   if (listener->watched) return ASYNCRT_NOT_READY;
   error = listener->type->watch != NULL ? listener->type->watch(listener) : 0;
@@ -175,23 +162,20 @@ static void accept_disarm(asyncrt_op *op) {
 
 static int accept_finish(asyncrt_op *op, lua_State *L) {
   art_listener *listener = listener_of(op);
-  int results;
+  art_stream *stream = op->u.pair.data;
+  int error;
 
-  if (op->u.pair.data != NULL) {
-    if (listener != NULL) return push_stream(L, listener, op->u.pair.data);
-    art_stream_push(L, op->u.pair.data);
-    return 1;
-  }
+  if (stream != NULL) return push_taken(L, op, stream, 0);
   if (listener == NULL) return push_closed(L);
   if (op->status != 0) return push_error(L, listener, -(int) op->status);
   listener->woken = false;
-  results = accept_now(op, L);
-  if (results == ASYNCRT_NOT_READY) {
+  error = take(listener, &stream);
+  if (error == UV_EAGAIN) {
     op->u.pair.size = 1;
     return ASYNCRT_AGAIN;
   }
-  wake(listener);
-  return results - 1;
+  wake(listener); /* before what may fail for want of memory */
+  return push_taken(L, op, stream, error);
 }
 
 static void accept_describe(const asyncrt_op *op, char *text, size_t size) {
@@ -212,7 +196,10 @@ static void accept_describe(const asyncrt_op *op, char *text, size_t size) {
 static const asyncrt_op_type accept_ops[2] = {ACCEPT_TYPE(0),
                                               ACCEPT_TYPE(ASYNCRT_OP_EXTERNAL)};
 
-static void prepare(asyncrt_op *op, art_listener **box) {
+/* Pushes the object of the stream to come. */
+static void prepare(lua_State *L, asyncrt_op *op, art_listener **box) {
+  art_stream_push(L);
+  op->slot = lua_gettop(L);
   op->type = &accept_ops[*box != NULL && (*box)->external];
   op->object = box;
   op->status = 0;
@@ -231,7 +218,7 @@ static int listener_accept(lua_State *L) {
   art_listener **box = art_listener_self(L, 1);
   asyncrt_op *op = asyncrt_prepare(L, &accept_ops[0], box);
 
-  prepare(op, box);
+  prepare(L, op, box);
   return asyncrt_perform(L, op);
 }
 
@@ -252,7 +239,7 @@ static int next_accepted(lua_State *L) {
   art_listener **box = art_listener_self(L, 1);
   asyncrt_op *op = asyncrt_prepare(L, &accept_ops[0], box);
 
-  prepare(op, box);
+  prepare(L, op, box);
   return art_perform_then(L, op, accepted);
 }
 
@@ -265,7 +252,7 @@ static int listener_accepts(lua_State *L) {
 }
 
 static void prepare_event(lua_State *L, int index, asyncrt_op *op) {
-  prepare(op, lua_touserdata(L, index));
+  prepare(L, op, lua_touserdata(L, index));
 }
 
 art_listener *art_check_listener(lua_State *L, int arg) {
@@ -283,7 +270,7 @@ art_listener *art_check_listener(lua_State *L, int arg) {
 
 static void prepare_accept_event(lua_State *L, int index, asyncrt_op *op) {
   lua_getiuservalue(L, index, 1);
-  prepare(op, lua_touserdata(L, -1));
+  prepare(L, op, lua_touserdata(L, -1));
 }
 
 /* listener:accept_evt() -> event */
@@ -360,12 +347,17 @@ static const luaL_Reg metamethods[] = {
     {NULL, NULL},
 };
 
-void art_listener_push(lua_State *L, art_listener *listener) {
+art_listener **art_listener_push(lua_State *L, const art_listener_type *type) {
   art_listener **box = lua_newuserdatauv(L, sizeof(art_listener *), 0);
 
   *box = NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, listener->type);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, type);
   lua_setmetatable(L, -2);
+  return box;
+}
+
+void art_listener_give(lua_State *L, art_listener **box,
+                       art_listener *listener) {
   *box = listener;
   listener->box = box;
   art_handle_taken(L, &listener->handle);

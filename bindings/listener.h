@@ -43,7 +43,6 @@ struct art_listener {
   asyncrt *rt;                   /* borrowed; outlives it */
   art_listener **box;            /* borrowed; the Lua object, or NULL */
   asyncrt_queue waiters;         /* FIFO */
-  art_stream *accepted;          /* owned; taken, and not yet given to a task */
   art_upgrade *upgrade;          /* owned; or NULL */
   bool external; /* its ops are completed from outside the process */
   bool watched;
@@ -55,8 +54,11 @@ struct art_listener {
 void art_listener_init(art_listener *listener, asyncrt *rt,
                        const art_listener_type *type, int fd);
 
-/* Pushes the Lua object of a new listener, which owns it from then on. */
-void art_listener_push(lua_State *L, art_listener *listener);
+/* Pushes the Lua object of a listener that is yet to come, and gives it: see
+ * art_stream_push. */
+art_listener **art_listener_push(lua_State *L, const art_listener_type *type);
+void art_listener_give(lua_State *L, art_listener **box,
+                       art_listener *listener);
 
 /* The object at `arg` of a method: a pointer to the listener, to NULL once it
  * is closed. Raises where there is none. */

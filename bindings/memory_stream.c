@@ -394,12 +394,13 @@ static int stream_pair(lua_State *L) {
   static const char *const names[] = {
       "high_water", "split", "delay", "jitter", "reset", "half_close", NULL};
   pair_options options = check_options(L, 1, names);
+  art_stream **first = art_stream_push(L), **second = art_stream_push(L);
   memory_stream *a, *b;
 
   if (new_pair(art_runtime_of(L), &options, &a, &b) != 0)
     art_raise(L, "not enough memory");
-  art_stream_push(L, &a->stream);
-  art_stream_push(L, &b->stream);
+  art_stream_give(L, first, &a->stream);
+  art_stream_give(L, second, &b->stream);
   return 2;
 }
 
@@ -412,6 +413,7 @@ static int new_listener(lua_State *L) {
                                       "address",    NULL};
   pair_options options = check_options(L, 1, names);
   const char *address = address_option(L, 1);
+  art_listener **box = art_listener_push(L, &memory_listener_type);
   memory_listener *self = calloc(1, sizeof(*self));
 
   if (self == NULL) art_raise(L, "not enough memory");
@@ -420,7 +422,7 @@ static int new_listener(lua_State *L) {
   art_listener_init(&self->listener, art_runtime_of(L), &memory_listener_type,
                     -1);
   self->listener.external = false;
-  art_listener_push(L, &self->listener);
+  art_listener_give(L, box, &self->listener);
   return 1;
 }
 
@@ -429,6 +431,7 @@ static int new_listener(lua_State *L) {
  * Connects at once; the listener's next accept gets the other end. */
 static int listener_dial(lua_State *L) {
   art_listener **box = art_listener_self(L, 1);
+  art_stream **dialled = art_stream_push(L);
   memory_listener *self;
   memory_stream *a, *b;
   memory_pending *pending;
@@ -450,7 +453,7 @@ static int listener_dial(lua_State *L) {
   else
     self->first = pending;
   self->last = pending;
-  art_stream_push(L, &a->stream);
+  art_stream_give(L, dialled, &a->stream);
   art_listener_ready(&self->listener);
   return 1;
 }

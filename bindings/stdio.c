@@ -157,6 +157,7 @@ static const art_stream_type stdio_type = {
 };
 
 static int open_stream(lua_State *L, int fd) {
+  art_stream **box = art_stream_push(L);
   stdio_stream *self = calloc(1, sizeof(*self));
   struct stat status;
 
@@ -166,7 +167,7 @@ static int open_stream(lua_State *L, int fd) {
     self->file = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
   }
   art_stream_init(&self->stream, art_runtime_of(L), &stdio_type, fd);
-  art_stream_push(L, &self->stream);
+  art_stream_give(L, box, &self->stream);
   return 1;
 }
 

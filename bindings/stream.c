@@ -297,12 +297,16 @@ art_stream *art_check_stream(lua_State *L, int arg) {
   return stream;
 }
 
-void art_stream_push(lua_State *L, art_stream *stream) {
+art_stream **art_stream_push(lua_State *L) {
   art_stream **box = lua_newuserdatauv(L, sizeof(art_stream *), 0);
 
   *box = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
   lua_setmetatable(L, -2);
+  return box;
+}
+
+void art_stream_give(lua_State *L, art_stream **box, art_stream *stream) {
   *box = stream;
   stream->box = box;
   art_handle_taken(L, &stream->handle);

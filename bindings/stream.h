@@ -110,8 +110,14 @@ struct art_stream {
 void art_stream_init(art_stream *stream, asyncrt *rt,
                      const art_stream_type *type, int fd);
 
-/* Pushes the Lua object of a new stream, which owns it from then on. */
-void art_stream_push(lua_State *L, art_stream *stream);
+/* Pushes the Lua object of a stream that is yet to come, closed until it gets
+ * it: made first, so that no stream is lost for want of memory, and none seen
+ * by a finalizer while it belongs to nobody. */
+art_stream **art_stream_push(lua_State *L);
+
+/* Gives a new stream to the object, which owns it from then on. Needs no
+ * memory. */
+void art_stream_give(lua_State *L, art_stream **box, art_stream *stream);
 
 /* The stream at `arg`; raises where there is none, or where it is closed. */
 art_stream *art_check_stream(lua_State *L, int arg);

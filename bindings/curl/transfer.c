@@ -565,6 +565,7 @@ static const art_stream_type transfer_type = {
 };
 
 art_transfer *art_transfer_push(lua_State *L, art_client *client) {
+  art_stream **box = art_stream_push(L);
   art_transfer *transfer = calloc(1, sizeof(*transfer));
 
   if (transfer != NULL) transfer->slot = art_slot_take(client);
@@ -584,7 +585,7 @@ art_transfer *art_transfer_push(lua_State *L, art_client *client) {
   art_list_init(&transfer->waiting);
   art_list_append(&client->transfers, &transfer->link);
   art_stream_init(&transfer->stream, client->rt, &transfer_type, -1);
-  art_stream_push(L, &transfer->stream);
+  art_stream_give(L, box, &transfer->stream);
   return transfer;
 }
 

@@ -4,6 +4,7 @@
 local harness = require("harness")
 local lu = require("luaunit")
 local rt = require("asyncrt")
+local testing = require("asyncrt.testing")
 
 -- Returns start(act), after which a finalizer calls `act` when memory is asked
 -- for the `n`th time, and stop(), which tells whether it came to that.
@@ -107,6 +108,40 @@ function TestFinalizers:test_a_failed_task_does_not_end_before_what_was_spawned_
       lu.assertEquals({ task:join() }, { false, failure })
       lu.assertTrue(ended or not spawned)
     end)
+  end)
+end
+
+TestStreams = {}
+
+function TestStreams:test_a_connection_is_accepted_once()
+  at_every_request(function(start)
+    local listener <close> = testing.listener()
+    local first <close> = listener:dial()
+    local second <close> = listener:dial()
+    local other
+    start(function() other = select(2, rt.poll({ listener })) end)
+    local one <close> = listener:accept()
+    local two <close> = other or select(2, rt.poll({ listener })) or other
+    first:write("first")
+    second:write("second")
+
+    lu.assertItemsEquals({ one:read(), two:read() }, { "first", "second" })
+  end)
+end
+
+function TestStreams:test_a_listener_may_be_closed_while_a_connection_is_accepted()
+  at_every_request(function(start)
+    local listener <close> = testing.listener()
+    local client <close> = listener:dial()
+    start(function() listener:close() end)
+    local server <close>, _, code = listener:accept()
+
+    if server then
+      client:write("hello")
+      lu.assertEquals(server:read(), "hello")
+    else
+      lu.assertEquals(code, "ECLOSED")
+    end
   end)
 end
 
