@@ -36,6 +36,12 @@ static void encode_byte(writer *w, char c) {
   *w->to++ = digits[(unsigned char) c & 15];
 }
 
+/* Whether the code of a dot follows: `.` and `..` have a meaning in a path. */
+static bool is_encoded_dot(const writer *w) {
+  return w->end - w->from > 2 && w->from[0] == '%' && w->from[1] == '2' &&
+         (w->from[2] == 'e' || w->from[2] == 'E');
+}
+
 /* Writes up to the first of the characters `until`; what is neither unreserved
  * nor among `allowed` is encoded, and so is a percent sign that begins no code.
  * Returns whether nothing in ASCII had to be. */
@@ -46,8 +52,12 @@ static bool write_part(writer *w, const char *until, const char *allowed) {
     char c = *w->from;
 
     if (c != '\0' && strchr(until, c) != NULL) break;
-    if (is_one_of(c, allowed) || (c == '%' && w->end - w->from > 2 &&
-                                  is_hex(w->from[1]) && is_hex(w->from[2]))) {
+    if (is_encoded_dot(w)) {
+      *w->to++ = '.';
+      w->from += 2;
+    } else if (is_one_of(c, allowed) ||
+               (c == '%' && w->end - w->from > 2 && is_hex(w->from[1]) &&
+                is_hex(w->from[2]))) {
       *w->to++ = c;
     } else {
       encode_byte(w, c);

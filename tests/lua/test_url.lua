@@ -161,6 +161,7 @@ function TestResolve:test_other_bases()
     { "file:///a/b", "../../c", "file:///c" }, { "a:/b", "..//c", "a:/.//c" }, { "mailto:x", "y", "mailto:y" },
     { "http://h/a b/c", "d e", "http://h/a%20b/d%20e" }, { "http://h/", " é\n", "http://h/%C3%A9" },
     { "http://h/%7e", "%7e", "http://h/%7e" }, { "HTTP://H/a", "b", "HTTP://H/b" },
+    { "http://h/a/b", "%2e%2E/c", "http://h/c" }, { "http://h/a/%2e/b", "c", "http://h/a/c" },
   }) do
     lu.assertEquals(url.resolve(case[1], case[2]), case[3])
   end
