@@ -36,9 +36,18 @@ static const char usage[] =
     "  --trace-hash     print a hash of all steps at the end, to compare runs\n"
     "  --watch-ms=N     report code that runs N ms without waiting; 0: never\n"
     "  --preempt-ms=N   interrupt code that runs N ms without waiting\n"
+    "  --gc=MODE[,N]... collect garbage in the mode incremental (pause, step\n"
+    "                   multiplier, step size) or generational (minor, major\n"
+    "                   multiplier)\n"
     "  --version        print the versions of asyncrt, Lua and libuv\n"
     "  --help           print this\n"
     "  --               end the options\n";
+
+/* The mode of --gc and the parameters of lua_gc; 0 leaves one as it is. */
+typedef struct gc_mode {
+  int mode; /* LUA_GCINC, LUA_GCGEN; 0: as Lua has it */
+  int parameters[3];
+} gc_mode;
 
 /* What the command line says. */
 typedef struct command {
@@ -48,6 +57,7 @@ typedef struct command {
   int steps;  /* options -e and -l */
   bool version, help;
   bool test; /* the script is the runner of tests */
+  gc_mode gc;
   asyncrt_options options;
 } command;
 
@@ -102,12 +112,58 @@ static bool parse_flag(command *cmd, const char *option) {
   return false;
 }
 
+/* The parameters `,N,N` of --gc, each up to its limit. */
+static int parse_gc_parameters(const char *option, const char *text,
+                               const unsigned *limits, int count,
+                               int *parameters) {
+  for (int i = 0; *text != '\0'; i++) {
+    char *end;
+    unsigned long number;
+
+    if (i == count) return misuse("'%s' has too many numbers", option);
+    if (*text != ',' || !isdigit((unsigned char) *++text))
+      return misuse("'%s' needs numbers after its mode", option);
+    number = strtoul(text, &end, 10);
+    if (number > limits[i])
+      return misuse("'%s' needs a smaller number", option);
+    parameters[i] = (int) number;
+    text = end;
+  }
+  return ASYNCRT_EXIT_OK;
+}
+
+/* As parse_number, for --gc. */
+static int parse_gc(const char *option, gc_mode *gc) {
+  static const unsigned incremental[] = {1000, 1000, 40};
+  static const unsigned generational[] = {100, 1000};
+  const char *mode = option + strlen("--gc=");
+  size_t length;
+
+  if (strncmp(option, "--gc=", strlen("--gc=")) != 0) return -1;
+  length = strcspn(mode, ",");
+  memset(gc, 0, sizeof(*gc));
+  if (length == strlen("incremental") &&
+      strncmp(mode, "incremental", length) == 0) {
+    gc->mode = LUA_GCINC;
+    return parse_gc_parameters(option, mode + length, incremental, 3,
+                               gc->parameters);
+  }
+  if (length == strlen("generational") &&
+      strncmp(mode, "generational", length) == 0) {
+    gc->mode = LUA_GCGEN;
+    return parse_gc_parameters(option, mode + length, generational, 2,
+                               gc->parameters);
+  }
+  return misuse("'%s' needs 'incremental' or 'generational'", option);
+}
+
 /* Returns an exit status, or -1 where it is no option of a run. */
 static int parse_run_option(command *cmd, const char *option) {
   uint64_t number = 0;
   int status;
 
   if (parse_flag(cmd, option)) return ASYNCRT_EXIT_OK;
+  if ((status = parse_gc(option, &cmd->gc)) >= 0) return status;
   if ((status = parse_number(option, "--seed=", UINT64_MAX, &number)) >= 0)
     cmd->options.seed = number;
   else if ((status = parse_number(option, "--watch-ms=", UINT_MAX, &number)) >=
@@ -459,10 +515,20 @@ static int flush_output(int status) {
   return status != ASYNCRT_EXIT_OK ? status : ASYNCRT_EXIT_ERROR;
 }
 
+static void set_gc(lua_State *L, const gc_mode *gc) {
+  const int *numbers = gc->parameters;
+
+  if (gc->mode == LUA_GCINC)
+    lua_gc(L, LUA_GCINC, numbers[0], numbers[1], numbers[2]);
+  else if (gc->mode == LUA_GCGEN)
+    lua_gc(L, LUA_GCGEN, numbers[0], numbers[1]);
+}
+
 static int run(asyncrt *rt, command *cmd) {
   lua_State *L = asyncrt_state(rt);
   int status;
 
+  set_gc(L, &cmd->gc);
   lua_pushcfunction(L, prepare);
   lua_pushlightuserdata(L, cmd);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {
