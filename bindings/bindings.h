@@ -14,6 +14,7 @@ int art_open_cond(lua_State *L);
 int art_open_dns(lua_State *L);
 int art_open_group(lua_State *L);
 int art_open_inspect(lua_State *L);
+int art_open_http_connection(lua_State *L);
 int art_open_http_parser(lua_State *L);
 int art_open_journal(lua_State *L);
 int art_open_load(lua_State *L);

@@ -1,8 +1,8 @@
 /* asyncrt.core.http_parser: the parser of HTTP/1.1 messages for Lua. */
 #include "bindings.h"
 #include "error.h"
+#include "http_lua.h"
 #include "http_parser.h"
-#include "options.h"
 
 #include <string.h>
 
@@ -25,58 +25,9 @@ static void drop_input(lua_State *L, parser_object *object) {
 
 /* --- Heads --- */
 
-static void push_slice(lua_State *L, const art_http_parser *parser,
-                       art_http_slice slice) {
-  if (slice.size == 0)
-    lua_pushliteral(L, "");
-  else
-    lua_pushlstring(L, art_http_text(parser, slice), slice.size);
-}
-
-static bool is_name(const art_http_parser *parser, art_http_slice name,
-                    const char *expected) {
-  return name.size == strlen(expected) &&
-         memcmp(art_http_text(parser, name), expected, name.size) == 0;
-}
-
-/* Adds a field to the table on the top of the stack. */
-static void add_field(lua_State *L, const art_http_parser *parser,
-                      art_http_field field) {
-  bool is_list = is_name(parser, field.name, "set-cookie");
-  int type;
-
-  push_slice(L, parser, field.name);
-  lua_pushvalue(L, -1);
-  type = lua_rawget(L, -3);
-  if (type == LUA_TNIL) {
-    lua_pop(L, 1);
-    if (is_list) lua_createtable(L, 1, 0);
-  } else if (type == LUA_TSTRING) {
-    if (is_name(parser, field.name, "cookie"))
-      lua_pushliteral(L, "; ");
-    else
-      lua_pushliteral(L, ", ");
-  }
-  push_slice(L, parser, field.value);
-  if (is_list)
-    lua_rawseti(L, -2, (lua_Integer) lua_rawlen(L, -2) + 1);
-  else if (type == LUA_TSTRING)
-    lua_concat(L, 3);
-  lua_rawset(L, -3);
-}
-
-static void push_fields(lua_State *L, const art_http_parser *parser,
-                        uint32_t first, uint32_t count) {
-  uint32_t i;
-
-  lua_createtable(L, 0, (int) count);
-  for (i = 0; i < count; i++)
-    add_field(L, parser, art_http_field_at(parser, first + i));
-}
-
 static void set_slice(lua_State *L, const art_http_parser *parser,
                       const char *name, art_http_slice slice) {
-  push_slice(L, parser, slice);
+  art_http_push_slice(L, parser, slice);
   lua_setfield(L, -2, name);
 }
 
@@ -113,7 +64,7 @@ static void push_head(lua_State *L, const art_http_parser *parser) {
   }
   lua_pushlstring(L, version, sizeof(version));
   lua_setfield(L, -2, "version");
-  push_fields(L, parser, 0, parser->field_count);
+  art_http_push_fields(L, parser, 0, parser->field_count);
   lua_setfield(L, -2, "headers");
   if (parser->framing != ART_HTTP_NO_BODY) {
     lua_pushstring(L, framings[parser->framing]);
@@ -156,14 +107,6 @@ static int parser_finish(lua_State *L) {
   return 0;
 }
 
-static int push_failure(lua_State *L, art_http_error error) {
-  lua_pushnil(L);
-  lua_pushstring(L, art_http_error_message(error));
-  lua_pushstring(L, art_http_error_name(error));
-  lua_pushinteger(L, art_http_error_status(error));
-  return 4;
-}
-
 /* The input is at stack index 2, `text` its bytes. */
 static void push_body(lua_State *L, const parser_object *object,
                       const char *text) {
@@ -188,10 +131,11 @@ static int push_event(lua_State *L, const parser_object *object,
     case ART_HTTP_BODY: push_body(L, object, text); return 2;
     case ART_HTTP_TRAILERS:
       lua_pushliteral(L, "trailers");
-      push_fields(L, parser, parser->field_count, parser->trailer_count);
+      art_http_push_fields(L, parser, parser->field_count,
+                           parser->trailer_count);
       return 2;
     case ART_HTTP_END: lua_pushliteral(L, "end"); return 1;
-    case ART_HTTP_FAILED: return push_failure(L, parser->error);
+    case ART_HTTP_FAILED: return art_http_push_failure(L, parser->error);
     default: lua_pushnil(L); return 1;
   }
 }
@@ -309,27 +253,10 @@ static int parser_gc(lua_State *L) {
 
 /* --- The module --- */
 
-static uint32_t option_limit(lua_State *L, const char *name,
-                             uint32_t otherwise) {
-  return (uint32_t) art_option_integer(L, 1, name, 1, ART_HTTP_LIMIT_MAX,
-                                       otherwise);
-}
-
 static int new_parser(lua_State *L, art_http_kind kind) {
-  static const char *const names[] = {
-      "body", "extensions", "fields", "head", "start_line", "trailers", NULL};
-  art_http_limits limits = art_http_default_limits;
+  art_http_limits limits = art_http_check_limits(L, 1);
   parser_object *object;
-  size_t body;
 
-  art_check_options(L, 1, names);
-  limits.start_line = option_limit(L, "start_line", limits.start_line);
-  limits.head = option_limit(L, "head", limits.head);
-  limits.fields = option_limit(L, "fields", limits.fields);
-  limits.trailers = option_limit(L, "trailers", limits.trailers);
-  limits.extensions = option_limit(L, "extensions", limits.extensions);
-  body = art_option_size(L, 1, "body", 0, SIZE_MAX);
-  if (body != SIZE_MAX) limits.body = body;
   object = lua_newuserdatauv(L, sizeof(*object), 1);
   memset(object, 0, sizeof(*object));
   art_http_init(&object->parser, kind, &limits);

@@ -26,6 +26,7 @@ static const luaL_Reg modules[] = {
     {"asyncrt.core.inspect", art_open_inspect},
     {"asyncrt.core.journal", art_open_journal},
     {"asyncrt.core.local", art_open_local},
+    {"asyncrt.core.http_connection", art_open_http_connection},
     {"asyncrt.core.http_parser", art_open_http_parser},
     {"asyncrt.core.memory_stream", art_open_memory_stream},
     {"asyncrt.core.net", art_open_net},

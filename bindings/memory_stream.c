@@ -83,10 +83,15 @@ static void announce_later(memory_stream *self) {
 
 /* Tells the side that something has arrived, or will. */
 static void announce(memory_stream *self) {
-  if (self->first != NULL && self->first->due <= asyncrt_now(self->stream.rt))
-    art_stream_ready(&self->stream, ART_READABLE);
-  else
+  uint64_t now = asyncrt_now(self->stream.rt);
+  unsigned events = ART_READABLE;
+
+  if (self->first == NULL || self->first->due > now) {
     announce_later(self);
+    return;
+  }
+  if (self->last->is_end && self->last->due <= now) events |= ART_HANGUP;
+  art_stream_ready(&self->stream, events);
 }
 
 static void on_arrival(art_callback_timer *timer) {
@@ -144,7 +149,7 @@ static bool happens(memory_stream *self, unsigned chances) {
 static void fail(memory_stream *self, int error) {
   drop_packets(self);
   self->error = error;
-  art_stream_ready(&self->stream, ART_READABLE | ART_WRITABLE);
+  art_stream_ready(&self->stream, ART_READABLE | ART_WRITABLE | ART_HANGUP);
 }
 
 static ssize_t memory_recv(art_stream *stream, char *data, size_t size) {
@@ -226,6 +231,12 @@ static void memory_close(art_stream *stream, bool reset) {
   art_stream_free(stream);
 }
 
+static bool memory_gone(art_stream *stream) {
+  const memory_stream *self = self_of(stream);
+
+  return self->error != 0 || self->peer == NULL;
+}
+
 static void memory_address(art_stream *stream, bool peer, char *text,
                            size_t size) {
   const memory_stream *self = self_of(stream);
@@ -240,6 +251,7 @@ static const art_stream_type memory_type = {
     .shutdown = memory_shutdown,
     .close = memory_close,
     .address = memory_address,
+    .gone = memory_gone,
     .unread = memory_unread,
     .short_reads = true,
 };

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,14 @@ static void socket_address(art_stream *stream, bool peer, char *text,
     art_socket_address(stream->watcher.fd, false, text, size);
 }
 
+/* Both directions have ended, by a reset as a rule: a peer that has only said
+ * that it sends no more looks the same as one that has closed. */
+static bool socket_gone(art_stream *stream) {
+  struct pollfd state = {.fd = stream->watcher.fd};
+
+  return poll(&state, 1, 0) > 0;
+}
+
 static int socket_set_nodelay(art_stream *stream, bool on) {
   if (!socket_of(stream)->tcp) return UV_ENOTSUP;
   return art_socket_option(stream->watcher.fd, IPPROTO_TCP, TCP_NODELAY, on);
@@ -173,6 +182,7 @@ static const art_stream_type socket_type = {
     .watch = socket_watch,
     .close = socket_close,
     .address = socket_address,
+    .gone = socket_gone,
     .set_nodelay = socket_set_nodelay,
     .set_keepalive = socket_set_keepalive,
 };

@@ -51,9 +51,16 @@ int art_stream_watch(art_stream *stream) {
   return error;
 }
 
+/* Tells who observes the stream, or the one above it. */
+static void hung_up(art_stream *stream) {
+  stream->hangup = true;
+  if (stream->above != NULL) hung_up(stream->above);
+  if (stream->observer != NULL) stream->observer->on_hangup(stream->observer);
+}
+
 void art_stream_ready(art_stream *stream, unsigned events) {
   if (events & ART_HANGUP) {
-    stream->hangup = true;
+    hung_up(stream);
     events |= ART_READABLE | ART_WRITABLE;
   }
   if ((events & ART_READABLE) && !stream->closing) {
@@ -169,7 +176,20 @@ static art_stream_times *times_of(art_stream *stream) {
   return times;
 }
 
+int art_stream_limit(art_stream *stream, art_side side, uint64_t ns) {
+  art_stream_times *times = times_of(stream);
+
+  if (times == NULL) return UV_ENOMEM;
+  times->limits[side] = ns;
+  return 0;
+}
+
 /* --- Closing --- */
+
+bool art_stream_is_gone(art_stream *stream) {
+  return stream->write_error != 0 ||
+         (stream->type->gone != NULL && stream->type->gone(stream));
+}
 
 void art_stream_closed(art_stream *stream, bool reset) {
   art_timer_disarm(&stream->rt->timers, &stream->times->timer.timer);
@@ -203,6 +223,7 @@ void art_stream_close(art_stream *stream, bool reset) {
   art_stream_wake_writers(stream);
   if (stream->box != NULL) *stream->box = NULL;
   stream->box = NULL;
+  stream->observer = NULL;
   art_stream_drop_received(stream);
   if (stream->times != NULL)
     art_timer_disarm(&stream->rt->timers, &stream->times->timer.timer);

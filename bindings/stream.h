@@ -14,6 +14,7 @@
 #define ART_STREAM_LINGER 10.0      /* seconds to flush after a close */
 
 typedef struct art_stream art_stream;
+typedef struct art_observer art_observer;
 typedef struct art_buffer art_buffer;
 typedef struct art_chunk art_chunk;
 typedef struct art_stream_times art_stream_times;
@@ -58,6 +59,10 @@ typedef struct art_stream_type {
   /* Tells a stream that the one below it is ready: see art_stream_wrap. */
   void (*below_ready)(art_stream *stream, unsigned events);
 
+  /* Whether the other side is known to take no more bytes. May be NULL: then
+   * only a write tells. */
+  bool (*gone)(art_stream *stream);
+
   /* Sets an option of a socket; UV_ENOTSUP elsewhere. May be NULL. */
   int (*set_nodelay)(art_stream *stream, bool on);
   int (*set_keepalive)(art_stream *stream, unsigned seconds);
@@ -79,6 +84,12 @@ typedef struct art_stream_type {
   bool patient;     /* a close flushes what is queued however long it takes */
 } art_stream_type;
 
+/* Somebody who is told that the other side ends its direction or fails, also
+ * while nobody reads. May neither write to the stream nor close it. */
+struct art_observer {
+  void (*on_hangup)(art_observer *observer);
+};
+
 /* Allocated with malloc, as the first member of the kind's own structure. */
 struct art_stream {
   art_watcher watcher; /* first: art_poll_free frees what starts with it */
@@ -94,6 +105,7 @@ struct art_stream {
   size_t queued;           /* bytes in them */
   size_t high_water;
   art_stream_times *times;     /* owned; time limits, or NULL */
+  art_observer *observer;      /* borrowed; or NULL; none once it closes */
   int read_error, write_error; /* negative UV_E*; stay */
   bool external : 1; /* its ops are completed from outside the process */
   bool watched : 1;

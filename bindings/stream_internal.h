@@ -60,6 +60,14 @@ void art_stream_flush(art_stream *stream);
 int art_stream_await_bytes(lua_State *L, art_stream **box, art_done done);
 int art_stream_await_room(lua_State *L, art_stream **box, art_done done);
 
+/* The bytes that can be read without waiting: those that are kept, or else some
+ * that are received now. Returns how many; of 0 the stream's state tells the
+ * reason. They stay until the next call that may receive. */
+size_t art_stream_view(art_stream *stream, const char **data);
+/* Takes the first `used` bytes of such a view and keeps the others. */
+void art_stream_use(art_stream *stream, const char *data, size_t size,
+                    size_t used);
+
 /* Moves what there is from one stream to the queue of another, at most `most`
  * bytes, without waiting. Returns their number. */
 size_t art_stream_move(art_stream *from, art_stream *to, size_t most);
@@ -81,6 +89,12 @@ void art_stream_fail_writes(art_stream *stream, int error);
 void art_stream_time_prepare(art_stream *stream, art_side side);
 void art_stream_time_start(art_stream *stream, art_side side);
 void art_stream_time_moved(art_stream *stream);
+
+/* Sets the limit of a side, ns; UINT64_MAX for none. Returns 0 or UV_ENOMEM. */
+int art_stream_limit(art_stream *stream, art_side side, uint64_t ns);
+
+/* Whether the other side is known to take no more bytes. */
+bool art_stream_is_gone(art_stream *stream);
 
 /* Called when the last queued byte of a closing stream has left. */
 void art_stream_closed(art_stream *stream, bool reset);

@@ -527,25 +527,39 @@ int art_stream_await_bytes(lua_State *L, art_stream **box, art_done done) {
   return perform(L, box, &request, done);
 }
 
-size_t art_stream_move(art_stream *from, art_stream *to, size_t most) {
-  art_buffer *buffer = from->received;
-  struct iovec part;
+size_t art_stream_view(art_stream *stream, const char **data) {
+  art_buffer *buffer = stream->received;
 
-  if (buffer == NULL) {
-    if (!from->readable || from->ended) return 0;
-    part.iov_base = from->rt->buffer;
-    part.iov_len = receive(from, part.iov_base, ART_BUFFER);
-    if (part.iov_len > most) {
-      art_stream_keep(from, from->rt->buffer + most, part.iov_len - most);
-      part.iov_len = most;
-    }
-  } else {
-    part.iov_base = buffer->data + buffer->start;
-    part.iov_len =
-        art_stream_unread(from) < most ? art_stream_unread(from) : most;
+  if (buffer != NULL) {
+    *data = buffer->data + buffer->start;
+    return art_stream_unread(stream);
   }
+  *data = stream->rt->buffer;
+  if (!stream->readable || stream->ended || stream->read_error != 0) return 0;
+  return receive(stream, stream->rt->buffer, ART_BUFFER);
+}
+
+void art_stream_use(art_stream *stream, const char *data, size_t size,
+                    size_t used) {
+  if (stream->received != NULL)
+    consume(stream, used);
+  else
+    art_stream_keep(stream, data + used, size - used);
+}
+
+size_t art_stream_move(art_stream *from, art_stream *to, size_t most) {
+  struct iovec part;
+  const char *data;
+  size_t size = art_stream_view(from, &data);
+
+  bool kept = from->received != NULL;
+
+  part.iov_base = (char *) (uintptr_t) data;
+  part.iov_len = size < most ? size : most;
+  /* Writing may wake a reader, who then uses the buffer that all share. */
+  if (!kept) art_stream_use(from, data, size, part.iov_len);
   if (part.iov_len > 0) art_stream_accept(to, &part, 1);
-  if (buffer != NULL) consume(from, part.iov_len);
+  if (kept) art_stream_use(from, data, size, part.iov_len);
   return part.iov_len;
 }
 

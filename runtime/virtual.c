@@ -14,10 +14,9 @@
 
 /* --- os --- */
 
-static lua_Integer virtual_date(lua_State *L) {
-  uint64_t now = asyncrt_now(art_runtime_of(L));
-
-  return VIRTUAL_START + (lua_Integer) (now / ART_NS_PER_SECOND);
+time_t art_date(asyncrt *rt) {
+  if (!rt->options.virtual_time) return time(NULL);
+  return VIRTUAL_START + (time_t) (asyncrt_now(rt) / ART_NS_PER_SECOND);
 }
 
 /* Calls Lua's own function, upvalue 1, with the arguments. */
@@ -31,7 +30,7 @@ static int call_original(lua_State *L) {
 /* os.time([table]): without a table the virtual date */
 static int virtual_time(lua_State *L) {
   if (!lua_isnoneornil(L, 1)) return call_original(L);
-  lua_pushinteger(L, virtual_date(L));
+  lua_pushinteger(L, (lua_Integer) art_date(art_runtime_of(L)));
   return 1;
 }
 
@@ -43,7 +42,7 @@ static int virtual_format(lua_State *L) {
     lua_replace(L, 1);
   }
   if (lua_isnil(L, 2)) {
-    lua_pushinteger(L, virtual_date(L));
+    lua_pushinteger(L, (lua_Integer) art_date(art_runtime_of(L)));
     lua_replace(L, 2);
   }
   return call_original(L);

@@ -403,6 +403,10 @@ static void tls_address(art_stream *stream, bool peer, char *text,
   below->type->address(below, peer, text, size);
 }
 
+static bool tls_gone(art_stream *stream) {
+  return art_stream_is_gone(self_of(stream)->below);
+}
+
 static int tls_set_nodelay(art_stream *stream, bool on) {
   art_stream *below = self_of(stream)->below;
 
@@ -443,6 +447,7 @@ static const art_stream_type tls_type = {
     .unread = tls_unread,
     .unsent = tls_unsent,
     .below_ready = tls_below_ready,
+    .gone = tls_gone,
     .set_nodelay = tls_set_nodelay,
     .set_keepalive = tls_set_keepalive,
     .push_error = tls_push_error,
@@ -481,8 +486,8 @@ static bool expect_name(tls_stream *self) {
 
 /* Only here libssl has the certificate that it refuses. */
 static int verified(int good, X509_STORE_CTX *store) {
-  const SSL *ssl = X509_STORE_CTX_get_ex_data(
-      store, SSL_get_ex_data_X509_STORE_CTX_idx());
+  const SSL *ssl =
+      X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 
   if (!good)
     tls_explain_certificate(SSL_get_app_data(ssl),

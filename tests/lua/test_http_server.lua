@@ -104,6 +104,78 @@ function TestResponse:test_head_has_no_body()
     :rep(2))
 end
 
+function TestResponse:test_head_tells_the_length_that_its_handler_knows()
+  local answer = exchange(request("HEAD / HTTP/1.1", "Host: h"),
+    function(_, res)
+      res.headers["Content-Length"] = 1000000
+      res:send()
+    end)
+
+  lu.assertEquals(answer, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+end
+
+function TestResponse:test_head_of_a_response_in_pieces()
+  local answer = exchange(request("HEAD / HTTP/1.1", "Host: h") .. GET,
+    function(_, res)
+      res:write("one")
+      res:write("two")
+    end)
+
+  lu.assertEquals(answer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+    .. "\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    .. "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+end
+
+function TestResponse:test_date()
+  local dates = {}
+  with_server(function(req, res)
+    if req.path == "/own" then res.headers.date = "yesterday" end
+    res:send()
+  end, nil, function(conn)
+    conn:write(request("GET / HTTP/1.1", "Host: h"))
+    conn:write(request("GET /own HTTP/1.1", "Host: h"))
+    conn:shutdown()
+    for date in conn:read_all():gmatch("[Dd]ate: ([^\r]*)\r") do
+      dates[#dates + 1] = date
+    end
+  end)
+
+  lu.assertEquals(dates, { os.date("!%a, %d %b %Y %H:%M:%S GMT"), "yesterday" })
+end
+
+function TestResponse:test_trailers_behind_chunks()
+  local answer = exchange(GET .. GET, function(_, res)
+    res:write("one")
+    res.trailers = { Digest = "abc", Count = 1 }
+  end)
+
+  lu.assertEquals(answer, ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+    .. "\r\n3\r\none\r\n0\r\nCount: 1\r\nDigest: abc\r\n\r\n"):rep(2))
+end
+
+function TestResponse:test_trailers_cannot_frame()
+  for _, name in ipairs({ "Content-Length", "transfer-encoding", "Host", "a b" }) do
+    exchange(GET, function(_, res)
+      res:write("one")
+      res.trailers = { [name] = "5" }
+      lu.assertFalse(pcall(res.finish, res))
+      res.trailers = { x = "a\r\nb: c" }
+      lu.assertFalse(pcall(res.finish, res))
+      res.trailers = nil
+    end, { on_error = "fail" })
+  end
+end
+
+function TestResponse:test_a_large_head()
+  local answer = exchange(GET, function(_, res)
+    for i = 1, 100 do res.headers["X-" .. i] = ("y"):rep(200) end
+    res:send(("z"):rep(100000))
+  end)
+
+  lu.assertEquals(select(2, answer:gsub("X%-%d+: y+\r\n", "")), 100)
+  lu.assertEquals(#answer:match("z+$"), 100000)
+end
+
 function TestResponse:test_no_content()
   local answer = exchange(GET .. GET, function(_, res)
     res.status = 204
@@ -141,7 +213,29 @@ function TestResponse:test_misuse_raises()
     lu.assertErrorMsgContains("string", res.write, res, 5)
     lu.assertErrorMsgContains("more bytes", res.write, res, "ab")
     lu.assertErrorMsgContains("fewer bytes", res.finish, res)
+    lu.assertErrorMsgContains("fewer bytes", res.send, res, "")
+    lu.assertErrorMsgContains("more bytes", res.send, res, "ab")
+    lu.assertErrorMsgContains("invalid header name 'a?b'", function()
+      res.headers["a\nb"] = "c"
+      res:send("a")
+    end)
+    res.headers["a\nb"] = nil
+    res.status = 99
+    lu.assertErrorMsgContains("invalid status 99", res.send, res, "a")
+    res.status = nil
     res:write("a")
+  end, { on_error = "fail" })
+end
+
+function TestResponse:test_use_after_its_end_raises()
+  local kept = {}
+  exchange(GET .. GET, function(req, res)
+    if kept[1] then
+      lu.assertErrorMsgContains("is over", kept[2].send, kept[2], "x")
+      lu.assertErrorMsgContains("has been answered", kept[1].read, kept[1])
+    end
+    kept = { req, res }
+    res:send("x")
   end, { on_error = "fail" })
 end
 
@@ -202,6 +296,34 @@ function TestRequest:test_a_body_in_time()
   end)
 end
 
+function TestRequest:test_a_body_that_trickles_in_has_a_minute_in_all()
+  with_server(function(req)
+    local _, message, code = req:read_all()
+    lu.assertEquals({ message, code },
+      { "the body did not arrive in time", "ETIMEDOUT" })
+  end, nil, function(conn)
+    local start = rt.now()
+    conn:write(request("POST / HTTP/1.1", "Host: h", "Content-Length: 500"))
+    rt.group(function(group)
+      group:spawn_with({ daemon = true }, function()
+        while conn:write("x") do rt.sleep(1) end
+      end)
+      lu.assertStrContains(read_all(conn), "408 Request Timeout")
+    end)
+    lu.assertTrue(rt.now() - start >= 60 and rt.now() - start < 67)
+  end)
+end
+
+function TestRequest:test_only_the_wait_for_a_body_counts()
+  local answer = exchange(request("POST / HTTP/1.1", "Host: h",
+    "Content-Length: 5") .. "abcde", function(req, res)
+    rt.sleep(1000)
+    res:send(req:read_all())
+  end)
+
+  lu.assertStrContains(answer, "\r\n\r\nabcde")
+end
+
 function TestRequest:test_continue()
   local head = request("POST / HTTP/1.1", "Host: h", "Content-Length: 1",
     "Expect: 100-continue")
@@ -213,6 +335,14 @@ function TestRequest:test_continue()
       conn:write("x")
       lu.assertStrContains(conn:read_until("\r\n\r\nx"), "Content-Length: 1")
     end)
+end
+
+function TestRequest:test_no_continue_where_the_body_is_here()
+  local answer = exchange(request("POST / HTTP/1.1", "Host: h",
+    "Content-Length: 1", "Expect: 100-continue") .. "x",
+    function(req, res) res:send(req:read_all()) end)
+
+  lu.assertEquals(answer, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
 end
 
 function TestRequest:test_an_expectation_that_is_not_met_ends_the_connection()
@@ -248,6 +378,20 @@ function TestConnection:test_close()
     .. "Connection: close\r\n\r\nhello")
 end
 
+function TestConnection:test_a_handler_closes()
+  local ends = { close = true, ["a, Close ,b"] = true, ["not-closed"] = false,
+    ["keep-alive"] = false }
+  for value, ending in pairs(ends) do
+    local answer = exchange(GET .. GET, function(_, res)
+      res.headers.connection = value
+      res:send("hello")
+    end)
+
+    lu.assertEquals(select(2, answer:gsub("hello", "")), ending and 1 or 2)
+    lu.assertEquals(answer:find("Connection: close", 1, true) ~= nil, ending)
+  end
+end
+
 function TestConnection:test_http_1_0_is_kept_alive_where_it_asks()
   local answer = exchange("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     .. "GET / HTTP/1.0\r\n\r\n", hello)
@@ -275,6 +419,15 @@ function TestConnection:test_an_idle_connection_is_closed()
   end)
 end
 
+function TestConnection:test_a_silent_connection_is_closed()
+  with_server(hello, nil, function(conn)
+    local start = rt.now()
+
+    lu.assertEquals(conn:read_all(), "")
+    lu.assertEquals(rt.now() - start, 10.0)
+  end)
+end
+
 function TestConnection:test_a_head_has_ten_seconds_in_all()
   with_server(hello, nil, function(conn)
     local start = rt.now()
@@ -289,6 +442,18 @@ function TestConnection:test_a_head_has_ten_seconds_in_all()
       lu.assertStrContains(answer, "HTTP/1.1 408 Request Timeout")
       lu.assertTrue(rt.now() - start <= 11)
     end)
+  end)
+end
+
+function TestConnection:test_the_time_of_a_head_ends_in_a_pause_too()
+  with_server(hello, nil, function(conn)
+    local start = rt.now()
+    conn:write("GET / HT")
+    rt.sleep(9)
+    conn:write("TP/1.1\r\n")
+
+    lu.assertStrContains(conn:read_line(), "408")
+    lu.assertAlmostEquals(rt.now() - start, 10, 1e-6)
   end)
 end
 
@@ -345,6 +510,17 @@ function TestConnection:test_an_error_in_the_middle_cuts_the_response_short()
   lu.assertNil(answer:find("500", 1, true))
 end
 
+function TestConnection:test_an_error_is_no_end_of_a_body_without_a_length()
+  with_server(function(_, res)
+    res:write("abc")
+    error("oops")
+  end, nil, function(conn)
+    conn:write("GET / HTTP/1.0\r\n\r\n")
+
+    lu.assertEquals(select(3, conn:read_all()), "ECONNRESET")
+  end)
+end
+
 function TestConnection:test_idle_connections_go_when_the_server_is_cancelled()
   with_server(hello, nil, function(conn, task)
     conn:write(GET)
@@ -369,7 +545,29 @@ function TestConnection:test_a_running_request_is_answered_when_cancelled()
 
     task:cancel()
 
-    lu.assertStrContains(conn:read_all(), "late")
+    local answer = conn:read_all()
+    lu.assertStrContains(answer, "late")
+    lu.assertStrContains(answer, "Connection: close")
+  end)
+end
+
+function TestConnection:test_a_handler_that_takes_too_long_is_cancelled()
+  local reason
+  with_server(function()
+    local _ <close> = setmetatable({}, { __close = function()
+      reason = select(2, rt.cancelled())
+    end })
+    rt.sleep(100)
+  end, { drain = 5 }, function(conn, task)
+    conn:write(GET)
+    rt.sleep(1)
+    local start = rt.now()
+
+    task:cancel()
+
+    lu.assertEquals(conn:read_all(), "")
+    lu.assertEquals(rt.now() - start, 5.0)
+    lu.assertEquals(reason, "cancelled")
   end)
 end
 
@@ -390,6 +588,26 @@ function TestConnection:test_a_client_that_does_not_read_holds_the_handler()
   end)
 end
 
+function TestConnection:test_a_write_has_its_time()
+  local failure
+  with_server(function(_, res)
+    while true do
+      local ok, message, code = res:write(("x"):rep(10000))
+      if not ok then
+        failure = { message, code, rt.now() }
+        return
+      end
+    end
+  end, { write_timeout = 7 }, function(conn)
+    conn:write(GET)
+    rt.sleep(100)
+    lu.assertEquals(failure, { "write memory: connection timed out",
+      "ETIMEDOUT", failure[3] })
+    lu.assertTrue(failure[3] < rt.now() - 90)
+    lu.assertStrContains(conn:read_all(), "HTTP/1.1 200 OK")
+  end)
+end
+
 function TestConnection:test_wrong_options_raise()
   local listener <close> = testing.listener()
   for options, problem in pairs({
@@ -400,6 +618,214 @@ function TestConnection:test_wrong_options_raise()
   }) do
     lu.assertErrorMsgContains(problem, http.serve, listener, hello, options)
   end
+end
+
+TestUpgrade = {}
+
+local UPGRADE = request("GET /chat HTTP/1.1", "Host: h", "Connection: Upgrade",
+  "Upgrade: echo")
+
+local function echo(_, res)
+  res.headers["X-Version"] = 1
+  local stream = assert(res:upgrade("echo"))
+  for chunk in stream:chunks() do stream:write(chunk:upper()) end
+end
+
+function TestUpgrade:test_bytes_behind_the_request_are_the_handlers()
+  for _, split in ipairs({ false, true }) do
+    local answer = exchange(UPGRADE .. "and then some", echo,
+      { on_error = "fail", streams = { split = split } })
+
+    lu.assertEquals(answer, "HTTP/1.1 101 Switching Protocols\r\n"
+      .. "X-Version: 1\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+      .. "AND THEN SOME")
+  end
+end
+
+function TestUpgrade:test_both_directions_without_limits()
+  with_server(echo, { on_error = "fail" }, function(conn)
+    conn:write(UPGRADE)
+    conn:read_until("\r\n\r\n")
+    for _ = 1, 3 do
+      rt.sleep(1000)
+      conn:write("hello\n")
+      lu.assertEquals(conn:read_line(), "HELLO")
+    end
+    conn:close()
+  end)
+end
+
+function TestUpgrade:test_connect()
+  local answer = exchange(request("CONNECT example.org:443 HTTP/1.1",
+    "Host: example.org:443") .. "bytes", function(req, res)
+    lu.assertEquals(req.host, "example.org:443")
+    local stream = assert(res:upgrade())
+    stream:write(stream:read_all())
+  end, { on_error = "fail" })
+
+  lu.assertEquals(answer, "HTTP/1.1 200 OK\r\n\r\nbytes")
+end
+
+function TestUpgrade:test_misuse_raises()
+  exchange(GET, function(_, res)
+    lu.assertErrorMsgContains("is for no upgrade", res.upgrade, res, "echo")
+  end, { on_error = "fail" })
+  exchange(request("POST / HTTP/1.1", "Host: h", "Connection: upgrade",
+    "Upgrade: echo", "Content-Length: 1") .. "x", function(req, res)
+    lu.assertErrorMsgContains("was not read", res.upgrade, res, "echo")
+    req:read_all()
+    lu.assertErrorMsgContains("string", res.upgrade, res)
+    lu.assertErrorMsgContains("invalid", res.upgrade, res, "a\r\nb")
+    res:send("no")
+    lu.assertErrorMsgContains("has begun", res.upgrade, res, "echo")
+  end, { on_error = "fail" })
+end
+
+TestGone = {}
+
+-- A handler that works for so long, and tells how it ended.
+local function worker(seconds, ends)
+  return function(_, res)
+    local _ <close> = setmetatable({}, { __close = function()
+      ends[#ends + 1] = { rt.now(), select(2, rt.cancelled()) }
+    end })
+    rt.sleep(seconds)
+    res:send("done")
+  end
+end
+
+function TestGone:test_a_client_that_closes_ends_the_handler()
+  local ends = {}
+  with_server(worker(100, ends), { on_error = "fail" }, function(conn)
+    conn:write(GET)
+    rt.sleep(1)
+    local start = rt.now()
+
+    conn:close()
+
+    rt.sleep(10)
+    lu.assertEquals(ends, { { start, "the client is gone" } })
+  end)
+end
+
+function TestGone:test_a_client_that_was_gone_before_the_handler_began()
+  local ends = {}
+  with_server(worker(100, ends), { on_error = "fail" }, function(conn)
+    conn:write(GET)
+    local start = rt.now()
+    conn:close()
+
+    rt.sleep(10)
+    lu.assertEquals(ends[1][2], "the client is gone")
+    lu.assertAlmostEquals(ends[1][1] - start, 0.05, 1e-6)
+  end)
+end
+
+function TestGone:test_a_client_that_resets_ends_the_handler()
+  local ends = {}
+  with_server(worker(100, ends), { on_error = "fail" }, function(conn)
+    conn:write(GET)
+    rt.sleep(1)
+    local start = rt.now()
+
+    conn:reset()
+
+    rt.sleep(10)
+    lu.assertEquals(ends, { { start, "the client is gone" } })
+  end)
+end
+
+function TestGone:test_a_client_that_only_sends_no_more_is_answered()
+  local ends = {}
+  with_server(worker(100, ends), { on_error = "fail" }, function(conn)
+    conn:write(GET)
+    rt.sleep(1)
+    conn:shutdown()
+    local start = rt.now()
+
+    lu.assertEquals(conn:read(), "HTTP/1.1 ")
+    lu.assertAlmostEquals(rt.now() - start, 0.05, 1e-6)
+    lu.assertEquals(read_all(conn), "200 OK\r\nContent-Length: 4\r\n\r\ndone")
+    lu.assertEquals(ends[1][2], nil)
+  end)
+end
+
+function TestGone:test_a_quick_answer_is_not_cut_in_two()
+  with_server(hello, nil, function(conn)
+    conn:write(GET)
+    conn:shutdown()
+
+    lu.assertStrContains(conn:read(), "\r\n\r\nhello")
+  end)
+end
+
+function TestGone:test_in_the_middle_of_chunks()
+  with_server(function(_, res)
+    res:write("one")
+    rt.sleep(1)
+    res:write("two")
+  end, { on_error = "fail" }, function(conn)
+    conn:write(GET)
+    conn:read_until("one\r\n")
+    conn:shutdown()
+
+    lu.assertEquals(conn:read(), "0")
+    lu.assertEquals(conn:read_all(), "3\r\ntwo\r\n0\r\n\r\n")
+  end)
+end
+
+function TestGone:test_errors_and_continue_begin_where_the_look_ended()
+  with_server(function()
+    rt.sleep(1)
+    error("oops")
+  end, nil, function(conn)
+    conn:write(GET)
+    conn:shutdown()
+    lu.assertStrMatches(conn:read_all(), "HTTP/1.1 500 Internal.*500 Internal Server Error\n")
+  end)
+  with_server(function(req, res)
+    rt.sleep(1)
+    req:read_all()
+    res:send()
+  end, nil, function(conn)
+    conn:write(request("POST / HTTP/1.1", "Host: h", "Content-Length: 1",
+      "Expect: 100-continue"))
+    conn:shutdown()
+    lu.assertStrMatches(read_all(conn), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK.*")
+  end)
+end
+
+function TestGone:test_work_after_the_response_goes_on()
+  local finished
+  with_server(function(_, res)
+    res:send("done")
+    rt.sleep(10)
+    finished = true
+  end, { on_error = "fail" }, function(conn)
+    conn:write(GET)
+    conn:read_until("done")
+    conn:reset()
+
+    rt.sleep(20)
+    lu.assertTrue(finished)
+  end)
+end
+
+function TestGone:test_a_shield_goes_on()
+  local finished
+  with_server(function()
+    rt.shield(60, function()
+      rt.sleep(10)
+      finished = true
+    end)
+  end, { on_error = "fail" }, function(conn)
+    conn:write(GET)
+    rt.sleep(1)
+    conn:close()
+
+    rt.sleep(20)
+    lu.assertTrue(finished)
+  end)
 end
 
 harness.run()

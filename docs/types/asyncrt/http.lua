@@ -24,10 +24,18 @@ function Request:read_all() end
 ---@return fun(): string?
 function Request:chunks() end
 
+--- The address of the client, or of the last proxy.
+---@return string? address
+---@return string? message
+---@return string? code
+function Request:peer() end
+
 ---@class asyncrt.http.Response
 ---@field status integer 200 until it is set
 ---@field headers table<string, string|number|(string|number)[]> a list is sent
 ---  as several fields
+---@field trailers table<string, string|number|(string|number)[]>? sent behind a
+---  body in chunks
 local Response = {}
 
 --- [wait] Sends the whole response, with this body.
@@ -55,13 +63,21 @@ function Response:finish() end
 ---@return boolean
 function Response:has_begun() end
 
+--- [wait] Answers 101, or 200 to CONNECT, and hands the connection over.
+---@param protocol string? not for CONNECT
+---@return asyncrt.Stream? stream
+---@return string? message
+---@return string? code
+function Response:upgrade(protocol) end
+
 ---@class asyncrt.http.ServeOptions: asyncrt.net.ServeOptions
----@field max_body number? bytes; 1 MiB by default
+---@field body_timeout number? seconds of waiting for a body; 60 by default
 ---@field header_timeout number? seconds for a whole head; 10 by default
+---@field max_body number? bytes; 1 MiB by default
 ---@field idle_timeout number? seconds between two requests; 60 by default
 ---@field read_timeout number? seconds for each read of a body; 30 by default
 ---@field write_timeout number? seconds for each write; 30 by default
----@field max_requests integer? on one connection; 1000 by default
+---@field max_requests number? on one connection; 1000 by default
 ---@field limits asyncrt.http.Limits?
 
 local http = {}

@@ -1,25 +1,27 @@
 --- Serves HTTP/1.1 over the connections of net.serve.
-local Request = require("asyncrt.http.request")
-local Response = require("asyncrt.http.response")
+local core = require("asyncrt.core.http_connection")
 local net = require("asyncrt.net")
-local parsers = require("asyncrt.http.parser")
 local rt = require("asyncrt")
+require("asyncrt.http.request")
+require("asyncrt.http.response")
 
-local LINGER = 1             -- seconds for a client to take the last response
+local LINGER = 5             -- seconds for a client to take the last response
 local UNREAD_MAX = 64 * 1024 -- bytes of a body that is read for its end alone
 
 ---@class asyncrt.http.ServeOptions
----@field max_body number? bytes; 1 MiB by default
+---@field body_timeout number? seconds for a whole body; 60 by default
 ---@field header_timeout number? seconds for a whole head; 10 by default
 ---@field idle_timeout number? seconds between two requests; 60 by default
 ---@field read_timeout number? seconds for each read of a body; 30 by default
 ---@field write_timeout number? seconds for each write; 30 by default
----@field max_requests integer? on one connection; 1000 by default
+---@field max_body number? bytes; 1 MiB by default
+---@field max_requests number? on one connection; 1000 by default
 ---@field limits asyncrt.http.Limits? of heads
 ---@field max_connections integer? as for net.serve
 ---@field drain number? as for net.serve
 ---@field on_error any? as for net.serve
 local defaults = {
+  body_timeout = 60,
   header_timeout = 10,
   idle_timeout = 60,
   max_body = 1024 * 1024,
@@ -28,86 +30,39 @@ local defaults = {
   write_timeout = 30,
 }
 
+local counts = { max_body = true, max_requests = true }
 local passed_on = { drain = true, max_connections = true, on_error = true }
 
 local server = {}
 
--- Reads until the parser has an event.
-local function read_event(conn, parser)
-  while true do
-    local bytes = conn:read()
-    if not bytes then return nil, "closed", "ECLOSED" end
-    parser:feed(bytes)
-    local event, value, code, status = parser:next()
-    if event or value then return event, value, code, status end
-  end
-end
-
--- Waits for the first bytes of a request; false where none is to come.
-local function await_bytes(self, conn, parser, seconds)
-  local key, bytes = rt.select({
-    read = conn:read_evt(),
-    stop = self.stop,
-    timeout = seconds,
-  })
-  if key ~= "read" or not bytes then return false end
-  parser:feed(bytes)
-  return true
-end
-
--- The next head, or nothing: then perhaps a status to answer with.
-local function next_head(self, conn, parser, count)
-  if self.stop:is_set() then return nil end
-  local event, value, _, status = parser:next()
-  if not event and not value and parser:is_idle() then
-    local seconds = count == 1 and self.header_timeout or self.idle_timeout
-    if not await_bytes(self, conn, parser, seconds) then return nil end
-    event, value, _, status = parser:next()
-  end
-  if not event and not value then
-    event, value, _, status =
-      rt.timeout(self.header_timeout, read_event, conn, parser)
-    if not event and value == "timeout" then status = 408 end
-  end
-  if event then return value end
-  return nil, status
-end
-
 -- Closing with bytes unread would take the response from the client.
-local function linger(conn)
-  if not conn:flush() or not conn:shutdown() then return end
+local function linger(self, stream)
+  if not stream:flush() or not stream:shutdown() then return end
   rt.timeout(LINGER, function()
-    local size = 0
-    while size <= UNREAD_MAX do
-      local bytes = conn:read()
-      if not bytes then return end
-      size = size + #bytes
-    end
+    while stream:read_into(self.unread) do end
   end)
+end
+
+-- Answers with a status and its name, and ends the connection.
+local function refuse(response, status)
+  response.status = status
+  response.headers = { Connection = "close", ["Content-Type"] = "text/plain" }
+  return response:send(("%d %s\n"):format(status, core.reason(status)))
 end
 
 -- Answers 500 where the handler raises; the error itself goes on.
 local Guard = {}
 
 function Guard:__close(err)
+  local connection = self.connection
+  self.server.connections[connection] = nil
   if err == nil or rt.cancelled() then return end
-  local response = self.response
-  if not response:has_begun() then
-    response:_refuse(500)
-    linger(response.conn)
-  elseif response.framing == "eof" then
-    response.conn:reset() -- else the client would take it for complete
+  if connection:sent() == 0 then
+    refuse(connection:response(), 500)
+    linger(self.server, self.stream)
+  else
+    connection:cut()
   end
-end
-
-local function call_handler(self, request, response)
-  local _ <close> = setmetatable({ response = response }, Guard)
-  self.handler(request, response)
-  local failure = request.failure
-  if failure and failure[3] and not response:has_begun() then
-    response:_refuse(failure[3])
-  end
-  response:finish()
 end
 
 -- Reads what the handler left of the body; false where that is too much.
@@ -121,45 +76,53 @@ local function skip_body(request)
   return false
 end
 
-local function answer(self, conn, parser, head, is_last)
-  local request = Request.new(head, conn, parser, self.read_timeout)
-  local response = Response.new(request, conn, is_last or not head.keep_alive)
-  if head.expects_continue then
-    request.continue = function()
-      request.continue = nil
-      return conn:write("HTTP/1.1 100 Continue\r\n\r\n")
+-- Does what the handler has left to do; false where the connection ends.
+local function complete(request, response)
+  local failure = request.failure
+  if failure and failure[3] and not response:has_begun() then
+    refuse(response, failure[3])
+  end
+  return response:finish() and skip_body(request)
+end
+
+-- Answers one request after the other; false where the connection is no longer
+-- the server's.
+local function answer_all(self, connection)
+  local handler = self.handler
+  while true do
+    local request, response, _, status = connection:next()
+    if not request then
+      if status then refuse(connection:response(), status) end
+      return true
+    end
+    handler(request, response)
+    if not connection:done() then
+      if connection:is_upgraded() then return false end
+      if not complete(request, response) or not connection:done() then
+        return true
+      end
     end
   end
-  call_handler(self, request, response)
-  if response.failure or request.failure then return false end
-  return not response.close and skip_body(request)
 end
 
-local function refuse(conn, status)
-  local request = { method = "", version = "1.1" }
-  Response.new(request, conn, true):_refuse(status)
+local function serve_connection(self, stream)
+  local connection <close> = core.connection(stream, self.settings)
+  local _ <close> = setmetatable(
+    { server = self, connection = connection, stream = stream }, Guard)
+  self.connections[connection] = true
+  if self.stopping then connection:stop() end
+  if answer_all(self, connection) then linger(self, stream) end
 end
 
-local function serve_connection(self, conn)
-  local parser = parsers.request(self.limits)
-  conn:timeouts({ write = self.write_timeout })
-  for count = 1, self.max_requests do
-    local head, status = next_head(self, conn, parser, count)
-    if not head then
-      if not status then return end
-      refuse(conn, status)
-      break
-    end
-    local is_last = count == self.max_requests or head.form == "authority"
-    if not answer(self, conn, parser, head, is_last) then break end
-    parser:restart()
-  end
-  linger(conn)
-end
-
--- Lets connections that wait for a request go when the server is cancelled.
-local function watch(stop)
-  local _ <close> = setmetatable({}, { __close = function() stop:set() end })
+-- Tells the connections when the server is cancelled: those that wait for a
+-- request are closed, the others end with their response.
+local function watch(self)
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      self.stopping = true
+      for connection in pairs(self.connections) do connection:stop() end
+    end,
+  })
   rt.sync(rt.never)
 end
 
@@ -167,44 +130,63 @@ local function bad_option(message, ...)
   error("bad argument #3 to 'serve' (" .. message:format(...) .. ")", 4)
 end
 
-local function read_options(self, options)
-  local for_net = {}
+local function check_option(name, value)
+  if type(value) ~= "number" or value ~= value or value < 0 then
+    bad_option("option '%s': non-negative number expected", name)
+  elseif counts[name] and value ~= math.huge and not math.tointeger(value) then
+    bad_option("option '%s': integer expected", name)
+  end
+end
+
+-- The settings of connections, and the options of net.serve.
+local function read_options(options)
+  local own, for_net, limits = {}, {}, {}
+  for name, value in pairs(defaults) do own[name] = value end
   for name, value in pairs(options) do
     if passed_on[name] then
       for_net[name] = value
     elseif name == "limits" then
-      for key, limit in pairs(value) do self.limits[key] = limit end
+      for key, limit in pairs(value) do limits[key] = limit end
     elseif not defaults[name] then
       bad_option("unknown option '%s'", tostring(name))
-    elseif type(value) ~= "number" or value ~= value or
-      value < 0 then
-      bad_option("option '%s': non-negative number expected", name)
     else
-      self[name] = value
+      check_option(name, value)
+      own[name] = value
     end
   end
-  return for_net
+  limits.body = limits.body or own.max_body
+  own.max_body = nil
+  local ok, settings = pcall(core.settings, own, limits)
+  if not ok then
+    bad_option("limits: %s", settings:match("^bad argument.-%((.*)%)$"))
+  end
+  return settings, for_net
 end
 
 --- Serves HTTP until it is cancelled or the listener is closed.
 ---
 --- `handler(request, response)` runs in the task of the connection, one request
 --- after the other. An error in it is answered with 500, logged, and ends that
---- connection alone.
+--- connection alone. It is cancelled where its client goes away.
 --- Raises where it cannot listen.
 ---@param address string|asyncrt.Listener
 ---@param handler fun(request: asyncrt.http.Request,
 ---  response: asyncrt.http.Response)
 ---@param options asyncrt.http.ServeOptions?
 function server.serve(address, handler, options)
-  local self = { handler = handler, limits = {}, stop = rt.event() }
-  for name, value in pairs(defaults) do self[name] = value end
-  local for_net = read_options(self, options or {})
-  self.limits.body = self.limits.body or self.max_body
-  parsers.request(self.limits) -- raises where they are wrong
+  local self = {
+    handler = handler,
+    connections = {},
+    unread = rt.buffer(),
+    stopping = false,
+  }
+  local for_net
+  self.settings, for_net = read_options(options or {})
   rt.group(function(group)
-    group:spawn_with({ name = "http stop", daemon = true }, watch, self.stop)
-    net.serve(address, function(conn) serve_connection(self, conn) end, for_net)
+    group:spawn_with({ name = "http stop", daemon = true }, watch, self)
+    net.serve(address, function(stream)
+      serve_connection(self, stream)
+    end, for_net)
   end)
 end
 

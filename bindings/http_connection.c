@@ -1,0 +1,631 @@
+/* asyncrt.core.http_connection: what every request to the HTTP server goes
+ * through: heads and bodies off a stream, time limits, an eye on clients that
+ * go away. The rest of the server is scripts/asyncrt/http/server.lua.
+ *
+ * Bytes go from the stream to the parser with no Lua string between, and those
+ * that it does not take stay with the stream. */
+#include "http_connection.h"
+
+#include "error.h"
+#include "http_lua.h"
+#include "options.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FIRST_LOOK (50 * (uint64_t) ART_NS_PER_MS)
+#define NEXT_LOOK ((uint64_t) ART_NS_PER_SECOND)
+
+static const char connection_tag, settings_tag; /* known by their addresses */
+
+/* The upvalues of the methods, behind the metatable. */
+enum { REQUEST = 2, RESPONSE };
+
+art_http_connection *art_http_check_connection(lua_State *L, int arg) {
+  return art_check_tagged(L, arg, &connection_tag, sizeof(art_http_connection),
+                          "asyncrt.http.Connection");
+}
+
+static void set_limit(lua_State *L, art_stream *stream, uint64_t ns) {
+  if (stream != NULL && art_stream_limit(stream, ART_SIDE_READ, ns) != 0)
+    art_raise(L, "not enough memory");
+}
+
+/* --- Clients that go away ---
+ *
+ * The end of what a client sends says that it has closed, or only that it has
+ * said all it wants. Which it is shows when it gets something: one that has
+ * closed answers with a reset. So, while a handler is at work, such a client is
+ * sent the first bytes of what it will get in any case. */
+
+static void look_later(art_http_connection *self, uint64_t ns) {
+  art_timers *timers = &self->rt->timers;
+
+  if (self->look.timer.heap_index != 0 || art_timers_reserve(timers, 1) != 0)
+    return;
+  self->look.timer.at = asyncrt_now(self->rt) + ns;
+  art_timer_arm(timers, &self->look.timer);
+}
+
+static void probe(art_http_connection *self, art_stream *stream) {
+  static const char prefix[] = ART_HTTP_PREFIX;
+  static const char zero[] = "0"; /* a chunk's size may begin with it */
+  struct iovec part = {(void *) (uintptr_t) prefix, ART_HTTP_PREFIX_SIZE};
+
+  self->probed = true;
+  if (self->status == 0) {
+    self->prefixed = true;
+  } else if (self->body == ART_HTTP_BODY_CHUNKED) {
+    part.iov_base = (void *) (uintptr_t) zero;
+    part.iov_len = 1;
+  } else {
+    return;
+  }
+  art_stream_accept(stream, &part, 1);
+}
+
+static void look(art_http_connection *self) {
+  art_stream *stream = art_http_stream(self);
+
+  if (stream == NULL || self->task == NULL || self->ended) return;
+  if (!self->probed && !art_stream_is_gone(stream)) probe(self, stream);
+  if (art_stream_is_gone(stream))
+    art_scope_cancel(&self->task->base, "the client is gone");
+  else if (stream->external)
+    look_later(self, NEXT_LOOK);
+}
+
+static void on_look(art_callback_timer *timer) {
+  look(art_container_of(timer, art_http_connection, look));
+}
+
+static void on_hangup(art_observer *observer) {
+  art_http_connection *self =
+      art_container_of(observer, art_http_connection, observer);
+  art_stream *stream = art_http_stream(self);
+
+  if (self->task == NULL) return;
+  if (art_stream_is_gone(stream))
+    look(self); /* which writes nothing then */
+  else
+    look_later(self, FIRST_LOOK);
+}
+
+static void begin_watch(lua_State *L, art_http_connection *self) {
+  art_stream *stream = art_http_stream(self);
+
+  self->task = art_task_of(L);
+  self->probed = self->prefixed = false;
+  stream->observer = &self->observer;
+  if (stream->hangup) look_later(self, FIRST_LOOK);
+}
+
+static void end_watch(art_http_connection *self) {
+  art_stream *stream = art_http_stream(self);
+
+  if (self->task == NULL) return;
+  art_timer_disarm(&self->rt->timers, &self->look.timer);
+  if (stream != NULL) stream->observer = NULL;
+  self->task = NULL;
+}
+
+/* --- Requests --- */
+
+static void set_slice(lua_State *L, const art_http_parser *parser,
+                      const char *name, art_http_slice slice) {
+  art_http_push_slice(L, parser, slice);
+  lua_setfield(L, -2, name);
+}
+
+static void set_flag(lua_State *L, const char *name, bool value) {
+  if (!value) return;
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, name);
+}
+
+/* Sets path and query. */
+static void set_path(lua_State *L, const art_http_parser *parser) {
+  art_http_slice path = parser->target, query = {0, 0};
+  const char *text, *mark;
+
+  if (parser->form == ART_HTTP_ABSOLUTE) {
+    uint32_t end = parser->authority.start + parser->authority.size;
+
+    path.size -= end - path.start;
+    path.start = end;
+  }
+  text = art_http_text(parser, path);
+  mark = memchr(text, '?', path.size);
+  if (mark != NULL) {
+    uint32_t size = (uint32_t) (mark - text);
+
+    query.start = path.start + size + 1;
+    query.size = path.size - size - 1;
+    path.size = size;
+    set_slice(L, parser, "query", query);
+  }
+  if (path.size == 0)
+    lua_pushliteral(L, "/");
+  else
+    art_http_push_slice(L, parser, path);
+  lua_setfield(L, -2, "path");
+}
+
+/* What a request has that few have. */
+static void set_rarities(lua_State *L, const art_http_parser *parser) {
+  static const char *const framings[] = {NULL, "length", "chunked", "eof"};
+  static const char *const forms[] = {"origin", "absolute", "authority",
+                                      "asterisk"};
+
+  if (parser->form != ART_HTTP_ORIGIN) {
+    lua_pushstring(L, forms[parser->form]);
+    lua_setfield(L, -2, "form");
+  }
+  if (parser->version != 1) {
+    lua_pushfstring(L, "1.%d", parser->version);
+    lua_setfield(L, -2, "version");
+  }
+  if (parser->framing != ART_HTTP_NO_BODY) {
+    lua_pushstring(L, framings[parser->framing]);
+    lua_setfield(L, -2, "framing");
+  }
+  if (parser->framing == ART_HTTP_LENGTH) {
+    lua_pushinteger(L, (lua_Integer) parser->length);
+    lua_setfield(L, -2, "length");
+  }
+  set_flag(L, "keep_alive", parser->keep_alive);
+  set_flag(L, "upgrade", parser->upgrade);
+  set_flag(L, "expects_continue", parser->expects_continue);
+}
+
+/* The connection is at 1. */
+static void push_request(lua_State *L, art_http_connection *self) {
+  const art_http_parser *parser = &self->parser;
+
+  lua_createtable(L, 0, 8);
+  set_slice(L, parser, "method", parser->method);
+  set_slice(L, parser, "target", parser->target);
+  set_path(L, parser);
+  if (parser->authority.size > 0)
+    set_slice(L, parser, "host", parser->authority);
+  art_http_push_fields(L, parser, 0, parser->field_count);
+  lua_setfield(L, -2, "headers");
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "connection");
+  set_rarities(L, parser);
+  lua_pushvalue(L, lua_upvalueindex(REQUEST));
+  lua_setmetatable(L, -2);
+  self->request = lua_topointer(L, -1);
+}
+
+static void push_response(lua_State *L, art_http_connection *self) {
+  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 4);
+  lua_setfield(L, -2, "headers");
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "connection");
+  lua_pushvalue(L, lua_upvalueindex(RESPONSE));
+  lua_setmetatable(L, -2);
+  self->response = lua_topointer(L, -1);
+}
+
+static int begin_request(lua_State *L, art_http_connection *self) {
+  const art_http_parser *parser = &self->parser;
+
+  self->requests++;
+  self->body_left = self->settings->body;
+  self->status = 0;
+  self->sent = 0;
+  self->ended = false;
+  self->wants_continue = parser->expects_continue;
+  self->close = !parser->keep_alive || parser->form == ART_HTTP_AUTHORITY ||
+                self->requests >= self->settings->requests;
+  push_request(L, self);
+  push_response(L, self);
+  begin_watch(L, self);
+  return 2;
+}
+
+/* connection:response() -> response
+ *
+ * To a request that was not understood; the connection ends with it. */
+static int connection_response(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+
+  self->status = 0;
+  self->ended = false;
+  self->close = true;
+  push_response(L, self);
+  return 1;
+}
+
+/* --- Heads --- */
+
+static int have_head_bytes(lua_State *L, int results);
+
+static int await_head(lua_State *L, art_http_connection *self) {
+  const art_http_settings *settings = self->settings;
+  uint64_t limit = self->requests > 0 ? settings->idle : settings->head;
+
+  if (!art_http_is_idle(&self->parser)) {
+    uint64_t spent = asyncrt_now(self->rt) - self->head_started;
+
+    limit = settings->head > spent ? settings->head - spent : 1;
+  }
+  set_limit(L, art_http_stream(self), limit);
+  self->waiting = true;
+  return art_stream_await_bytes(L, self->box, have_head_bytes);
+}
+
+static int push_late(lua_State *L, const char *message) {
+  art_push_failure(L, message, "ETIMEDOUT");
+  lua_pushinteger(L, 408);
+  return 4;
+}
+
+/* The `results` of a wait that failed are on the top. */
+static bool is_late(lua_State *L, int results) {
+  const char *code = results == 3 ? lua_tostring(L, -1) : NULL;
+
+  return code != NULL && strcmp(code, "ETIMEDOUT") == 0;
+}
+
+static int push_late_head(lua_State *L) {
+  return push_late(L, "the head did not arrive in time");
+}
+
+/* A part of a head has come: for the rest there is so much time in all. */
+static int await_rest(lua_State *L, art_http_connection *self, bool was_idle) {
+  uint64_t now = asyncrt_now(self->rt);
+
+  if (was_idle) self->head_started = now;
+  if (!art_http_is_idle(&self->parser) &&
+      now - self->head_started >= self->settings->head)
+    return push_late_head(L);
+  return await_head(L, self);
+}
+
+static int have_head_bytes(lua_State *L, int results) {
+  art_http_connection *self = lua_touserdata(L, 1);
+  bool was_idle = art_http_is_idle(&self->parser);
+  art_stream *stream;
+  art_http_event event;
+  const char *data;
+  size_t size, used;
+
+  self->waiting = false;
+  if (results > 0)
+    return is_late(L, results) && !was_idle ? push_late_head(L) : 0;
+  stream = art_http_stream(self);
+  size = art_stream_view(stream, &data);
+  if (size == 0)
+    return stream->ended || stream->read_error != 0 ? 0 : await_head(L, self);
+  event = art_http_parse(&self->parser, data, size, &used);
+  art_stream_use(stream, data, size, used);
+  if (event == ART_HTTP_HEAD) return begin_request(L, self);
+  if (event == ART_HTTP_FAILED)
+    return art_http_push_failure(L, self->parser.error);
+  return await_rest(L, self, was_idle);
+}
+
+/* connection:next() -> request, response | nil | nil, message, code, status
+ *
+ * Waits for the next request; nil alone where none is to come: the client has
+ * closed, or the time for it is over, or the server stops. A head that is not
+ * allowed or too slow is a failure with the status to answer with. */
+static int connection_next(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+
+  if (self->stopping) return 0;
+  return await_head(L, self);
+}
+
+/* --- Bodies --- */
+
+static int have_body_bytes(lua_State *L, int results);
+
+/* The connection is at 1, the request at 2, when the wait began at 3. */
+static int await_body(lua_State *L, art_http_connection *self) {
+  uint64_t limit = self->settings->read;
+
+  if (self->body_left < limit) limit = self->body_left;
+  if (limit == 0) return push_late(L, "the body did not arrive in time");
+  set_limit(L, art_http_stream(self), limit);
+  lua_settop(L, 2);
+  lua_pushinteger(L, (lua_Integer) asyncrt_now(self->rt));
+  return art_stream_await_bytes(L, self->box, have_body_bytes);
+}
+
+static void count_wait(lua_State *L, art_http_connection *self) {
+  uint64_t spent = asyncrt_now(self->rt) - (uint64_t) lua_tointeger(L, 3);
+
+  if (self->body_left == UINT64_MAX) return;
+  self->body_left = self->body_left > spent ? self->body_left - spent : 0;
+}
+
+static int push_cut(lua_State *L, art_http_connection *self) {
+  art_stream *stream = art_http_stream(self);
+
+  if (stream->read_error != 0)
+    return art_stream_push_error(L, stream, "read", stream->read_error);
+  art_http_eof(&self->parser);
+  return art_http_push_failure(L, self->parser.error);
+}
+
+static int push_body(lua_State *L, const art_http_parser *parser,
+                     art_stream *stream) {
+  int error = stream->read_error;
+
+  /* Should there be no memory for it, its loss is not to go unseen. */
+  stream->read_error = UV_ENOMEM;
+  lua_pushlstring(L, parser->body, parser->body_size);
+  stream->read_error = error;
+  return 1;
+}
+
+static void set_trailers(lua_State *L, const art_http_parser *parser) {
+  art_http_push_fields(L, parser, parser->field_count, parser->trailer_count);
+  lua_setfield(L, 2, "trailers");
+}
+
+static int have_body_bytes(lua_State *L, int results) {
+  art_http_connection *self = lua_touserdata(L, 1);
+  art_stream *stream = art_http_stream(self);
+
+  count_wait(L, self);
+  if (results > 0 && is_late(L, results))
+    return push_late(L, "the body did not arrive in time");
+  if (results > 0) return results;
+  for (;;) {
+    const char *data;
+    size_t used, size = art_stream_view(stream, &data);
+    art_http_event event =
+        art_http_parse(&self->parser, size > 0 ? data : NULL, size, &used);
+
+    if (event == ART_HTTP_BODY) push_body(L, &self->parser, stream);
+    art_stream_use(stream, data, size, used);
+    switch (event) {
+      case ART_HTTP_BODY: return 1;
+      case ART_HTTP_TRAILERS: set_trailers(L, &self->parser); break;
+      case ART_HTTP_END: return 0;
+      case ART_HTTP_FAILED: return art_http_push_failure(L, self->parser.error);
+      default:
+        if (stream->ended || stream->read_error != 0) return push_cut(L, self);
+        if (size == 0) return await_body(L, self);
+    }
+  }
+}
+
+bool art_http_has_ended(art_http_connection *self) {
+  size_t used;
+
+  return art_http_parse(&self->parser, NULL, 0, &used) == ART_HTTP_END;
+}
+
+/* Tells a client that waits for it to send its body, unless that is here. */
+static void allow_body(art_http_connection *self) {
+  static const char text[] = ART_HTTP_PREFIX "100 Continue\r\n\r\n";
+  size_t skipped = self->prefixed ? ART_HTTP_PREFIX_SIZE : 0;
+  struct iovec part = {(void *) (uintptr_t) (text + skipped),
+                       sizeof(text) - 1 - skipped};
+  art_stream *stream = art_http_stream(self);
+
+  self->wants_continue = false;
+  if (self->status != 0 || stream == NULL || art_stream_unread(stream) > 0)
+    return;
+  self->prefixed = false;
+  art_stream_accept(stream, &part, 1);
+}
+
+/* connection:read(request) -> string | nil | nil, message, code [, status]
+ *
+ * Waits for some of the body; nil at its end, where request.trailers is set. */
+static int connection_read(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+
+  luaL_checktype(L, 2, LUA_TTABLE);
+  if (lua_topointer(L, 2) != self->request)
+    art_raise(L, "the request has been answered");
+  if (art_http_has_ended(self)) return 0;
+  if (self->wants_continue) allow_body(self);
+  return await_body(L, self);
+}
+
+/* --- The connection --- */
+
+/* connection:done() -> boolean
+ *
+ * The handler has returned. Where request and response are complete and another
+ * request may follow, makes ready for it and returns true. */
+static int connection_done(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+
+  end_watch(self);
+  if (!self->ended || self->close || self->failed ||
+      art_http_stream(self) == NULL || !art_http_has_ended(self))
+    return 0;
+  art_http_restart(&self->parser);
+  self->request = self->response = NULL;
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* connection:stop()
+ *
+ * Closes the connection if it waits for a request; otherwise the next response
+ * is its last. */
+static int connection_stop(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+  art_stream *stream = art_http_stream(self);
+
+  self->stopping = true;
+  if (stream != NULL && self->waiting && art_http_is_idle(&self->parser) &&
+      art_stream_unread(stream) == 0)
+    art_stream_close(stream, false);
+  return 0;
+}
+
+/* connection:cut()
+ *
+ * Resets the connection where a response that stays incomplete would otherwise
+ * be taken for complete. */
+static int connection_cut(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+  art_stream *stream = art_http_stream(self);
+
+  if (stream != NULL && self->status != 0 && !self->ended &&
+      self->body == ART_HTTP_BODY_EOF)
+    art_stream_close(stream, true);
+  return 0;
+}
+
+/* connection:is_upgraded() -> boolean */
+static int connection_is_upgraded(lua_State *L) {
+  lua_pushboolean(L, art_http_check_connection(L, 1)->upgraded);
+  return 1;
+}
+
+/* connection:sent() -> status, bytes
+ *
+ * Of the response: its status, 0 before it has begun, and how much of its body
+ * was sent. */
+static int connection_sent(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+
+  lua_pushinteger(L, self->status);
+  lua_pushinteger(L, (lua_Integer) self->sent);
+  return 2;
+}
+
+/* connection:stream() -> stream */
+static int connection_stream(lua_State *L) {
+  art_http_check_connection(L, 1);
+  lua_getiuservalue(L, 1, 1);
+  return 1;
+}
+
+/* connection:close()
+ *
+ * Lets go of the stream. */
+static int connection_close(lua_State *L) {
+  art_http_connection *self = art_http_check_connection(L, 1);
+
+  end_watch(self);
+  self->request = self->response = NULL;
+  art_http_free(&self->parser);
+  art_http_init(&self->parser, ART_HTTP_REQUEST, &self->settings->limits);
+  return 0;
+}
+
+static uint64_t option_ns(lua_State *L, const char *name) {
+  uint64_t ns = art_deadline(0, art_option_seconds(L, 1, name, HUGE_VAL));
+
+  return ns > 0 ? ns : 1;
+}
+
+/* settings(options, limits) -> settings
+ *
+ * What the connections of a server have in common: header_timeout,
+ * idle_timeout, body_timeout, read_timeout, write_timeout, max_requests; the
+ * limits are those of the parser. */
+static int http_settings(lua_State *L) {
+  art_http_limits limits = art_http_check_limits(L, 2);
+  art_http_settings *self;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  self = lua_newuserdatauv(L, sizeof(*self), 0);
+  self->tag = &settings_tag;
+  self->limits = limits;
+  self->head = option_ns(L, "header_timeout");
+  self->idle = option_ns(L, "idle_timeout");
+  self->body = option_ns(L, "body_timeout");
+  self->read = option_ns(L, "read_timeout");
+  self->write = option_ns(L, "write_timeout");
+  self->requests = art_option_size(L, 1, "max_requests", 1, SIZE_MAX);
+  return 1;
+}
+
+/* connection(stream, settings) -> connection
+ *
+ * The stream is read and written by nobody else. */
+static int http_connection(lua_State *L) {
+  art_stream *stream = art_check_stream(L, 1);
+  art_http_settings *settings = art_check_tagged(
+      L, 2, &settings_tag, sizeof(*settings), "asyncrt.http.Settings");
+  art_http_connection *self = lua_newuserdatauv(L, sizeof(*self), 2);
+
+  memset(self, 0, sizeof(*self));
+  self->tag = &connection_tag;
+  self->rt = stream->rt;
+  self->settings = settings;
+  self->box = lua_touserdata(L, 1);
+  self->observer.on_hangup = on_hangup;
+  self->look.timer.kind = ART_TIMER_CALLBACK;
+  self->look.fire = on_look;
+  art_http_init(&self->parser, ART_HTTP_REQUEST, &settings->limits);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, -2, 2);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setmetatable(L, -2);
+  if (art_stream_limit(stream, ART_SIDE_WRITE, settings->write) != 0)
+    art_raise(L, "not enough memory");
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"connection", http_connection},
+    {"reason", art_http_reason},
+    {"settings", http_settings},
+    {NULL, NULL},
+};
+
+/* Nobody but the server's scripts calls them. */
+static const luaL_Reg internals[] = {
+    {"cut", connection_cut},
+    {"done", connection_done},
+    {"is_upgraded", connection_is_upgraded},
+    {"next", connection_next},
+    {"read", connection_read},
+    {"response", connection_response},
+    {"sent", connection_sent},
+    {"stop", connection_stop},
+    {"stream", connection_stream},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__close", connection_close},
+    {"__gc", connection_close},
+    {NULL, NULL},
+};
+
+/* Makes a table that is its own __index, and a field of the module. */
+static void add_class(lua_State *L, const char *name) {
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  lua_pushvalue(L, -1);
+  lua_setfield(L, 1, name);
+}
+
+/* Beside its functions the module has the metatables of requests and
+ * responses, `request` and `response`, for Lua to add to. */
+int art_open_http_connection(lua_State *L) {
+  lua_settop(L, 0);
+  luaL_newlibtable(L, functions);
+  lua_newtable(L);
+  lua_pushliteral(L, "asyncrt.http.Connection");
+  lua_setfield(L, -2, "__name");
+  luaL_setfuncs(L, metamethods, 0);
+  lua_newtable(L);
+  lua_pushvalue(L, 2);
+  add_class(L, "request");
+  add_class(L, "response");
+  art_http_set_response_methods(L);
+  luaL_setfuncs(L, internals, 3);
+  lua_setfield(L, 2, "__index");
+  luaL_setfuncs(L, functions, 1);
+  return 1;
+}

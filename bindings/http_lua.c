@@ -1,0 +1,86 @@
+/* HTTP between C and Lua: limits in, fields and failures out. */
+#include "http_lua.h"
+
+#include "options.h"
+
+#include <string.h>
+
+static uint32_t option_limit(lua_State *L, int arg, const char *name,
+                             uint32_t otherwise) {
+  return (uint32_t) art_option_integer(L, arg, name, 1, ART_HTTP_LIMIT_MAX,
+                                       otherwise);
+}
+
+art_http_limits art_http_check_limits(lua_State *L, int arg) {
+  static const char *const names[] = {
+      "body", "extensions", "fields", "head", "start_line", "trailers", NULL};
+  art_http_limits limits = art_http_default_limits;
+  size_t body;
+
+  art_check_options(L, arg, names);
+  limits.start_line = option_limit(L, arg, "start_line", limits.start_line);
+  limits.head = option_limit(L, arg, "head", limits.head);
+  limits.fields = option_limit(L, arg, "fields", limits.fields);
+  limits.trailers = option_limit(L, arg, "trailers", limits.trailers);
+  limits.extensions = option_limit(L, arg, "extensions", limits.extensions);
+  body = art_option_size(L, arg, "body", 0, SIZE_MAX);
+  if (body != SIZE_MAX) limits.body = body;
+  return limits;
+}
+
+void art_http_push_slice(lua_State *L, const art_http_parser *parser,
+                         art_http_slice slice) {
+  if (slice.size == 0)
+    lua_pushliteral(L, "");
+  else
+    lua_pushlstring(L, art_http_text(parser, slice), slice.size);
+}
+
+static bool is_name(const art_http_parser *parser, art_http_slice name,
+                    const char *expected) {
+  return name.size == strlen(expected) &&
+         memcmp(art_http_text(parser, name), expected, name.size) == 0;
+}
+
+/* Adds a field to the table on the top of the stack. */
+static void add_field(lua_State *L, const art_http_parser *parser,
+                      art_http_field field) {
+  bool is_list = is_name(parser, field.name, "set-cookie");
+  int type;
+
+  art_http_push_slice(L, parser, field.name);
+  lua_pushvalue(L, -1);
+  type = lua_rawget(L, -3);
+  if (type == LUA_TNIL) {
+    lua_pop(L, 1);
+    if (is_list) lua_createtable(L, 1, 0);
+  } else if (type == LUA_TSTRING) {
+    if (is_name(parser, field.name, "cookie"))
+      lua_pushliteral(L, "; ");
+    else
+      lua_pushliteral(L, ", ");
+  }
+  art_http_push_slice(L, parser, field.value);
+  if (is_list)
+    lua_rawseti(L, -2, (lua_Integer) lua_rawlen(L, -2) + 1);
+  else if (type == LUA_TSTRING)
+    lua_concat(L, 3);
+  lua_rawset(L, -3);
+}
+
+void art_http_push_fields(lua_State *L, const art_http_parser *parser,
+                          uint32_t first, uint32_t count) {
+  uint32_t i;
+
+  lua_createtable(L, 0, (int) count);
+  for (i = 0; i < count; i++)
+    add_field(L, parser, art_http_field_at(parser, first + i));
+}
+
+int art_http_push_failure(lua_State *L, art_http_error error) {
+  lua_pushnil(L);
+  lua_pushstring(L, art_http_error_message(error));
+  lua_pushstring(L, art_http_error_name(error));
+  lua_pushinteger(L, art_http_error_status(error));
+  return 4;
+}

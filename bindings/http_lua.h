@@ -1,0 +1,24 @@
+/* HTTP between C and Lua: limits in, fields and failures out. */
+#ifndef ART_HTTP_LUA_H
+#define ART_HTTP_LUA_H
+
+#include "http_parser.h"
+
+#include <lua.h>
+
+/* Reads the limits in the table at `arg`, which may be absent. Raises for an
+ * unknown one, or a wrong value. */
+art_http_limits art_http_check_limits(lua_State *L, int arg);
+
+void art_http_push_slice(lua_State *L, const art_http_parser *parser,
+                         art_http_slice slice);
+
+/* Pushes a table of `count` fields from `first` on: names to values. Those of a
+ * repeated field are joined, but set-cookie is always a list. */
+void art_http_push_fields(lua_State *L, const art_http_parser *parser,
+                          uint32_t first, uint32_t count);
+
+/* Pushes nil, message, name, status of an error and returns 4. */
+int art_http_push_failure(lua_State *L, art_http_error error);
+
+#endif
