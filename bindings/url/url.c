@@ -308,7 +308,7 @@ static int url_resolve(lua_State *L) {
  * is kept, true unless given. */
 static int url_normalise(lua_State *L) {
   static const char *const names[] = {"fragment", NULL};
-  char port[8], address[INET6_ADDRSTRLEN];
+  char port[12], address[INET6_ADDRSTRLEN];
   UriPathSegmentA here[2] = {{range_of("."), &here[1], NULL},
                              {range_of(""), NULL, NULL}};
   UriUriA *uri, normal;

@@ -35,7 +35,7 @@ function Listener:is_closed() end
 ---@field backlog integer?
 ---@field reuseport boolean? SO_REUSEPORT
 ---@field max_connections integer? open at once; 10000 by default
----@field tls (asyncrt.tls.Context|asyncrt.tls.Options)? for connections with TLS
+---@field tls (asyncrt.tls.Context|asyncrt.tls.Options)? to speak TLS
 
 ---@class asyncrt.net.ConnectOptions
 ---@field tls (true|asyncrt.tls.Context|asyncrt.tls.ClientOptions)?
@@ -47,7 +47,7 @@ function Listener:is_closed() end
 ---@field drain number? seconds that handlers get to end; 10 by default
 ---@field timeout number? seconds without a byte in either direction
 ---@field on_error asyncrt.OnError? "log" by default
----@field tls (asyncrt.tls.Context|asyncrt.tls.Options)? for connections with TLS
+---@field tls (asyncrt.tls.Context|asyncrt.tls.Options)? to speak TLS
 
 ---@class asyncrt.net
 local net = {}
