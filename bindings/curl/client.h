@@ -21,6 +21,7 @@ typedef struct art_slot {
   long version;                  /* what is set: CURLOPT_HTTP_VERSION */
   long connect_timeout;          /* CURLOPT_CONNECTTIMEOUT_MS */
   bool decodes;                  /* CURLOPT_ACCEPT_ENCODING */
+  bool waits;                    /* CURLOPT_PIPEWAIT */
   char error[CURL_ERROR_SIZE];   /* where libcurl says what went wrong */
 } art_slot;
 

@@ -40,7 +40,6 @@ static void tell_certificate(art_transfer *transfer, const char *details) {
 
   curl_easy_getinfo(transfer->slot->easy, CURLINFO_SSL_VERIFYRESULT, &result);
   switch (result) {
-    case 0: code = "ECERT_HOST"; break; /* libcurl looks at names itself */
     case EARLY: code = "ECERT_EARLY"; break;
     case EXPIRED: code = "ECERT_EXPIRED"; break;
     case SELF_SIGNED: code = "ECERT_SELF_SIGNED"; break;
@@ -48,7 +47,9 @@ static void tell_certificate(art_transfer *transfer, const char *details) {
     case NO_ISSUER:
     case NO_LOCAL_ISSUER:
     case UNVERIFIED: code = "ECERT_UNKNOWN_CA"; break;
-    default: break;
+    default: /* libcurl compares names itself, and has no number for it */
+      if (strstr(details, "target host name") != NULL) code = "ECERT_HOST";
+      break;
   }
   art_transfer_fail(transfer, code, "%s", details);
 }

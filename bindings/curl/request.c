@@ -99,6 +99,7 @@ static bool read_url(art_transfer *transfer, const char *url, size_t size) {
   if (!ok)
     art_transfer_fail(transfer, "EPROTONOSUPPORT",
                       "only http and https can be fetched");
+  transfer->is_secure = ok && scheme[4] == 's';
   curl_free(scheme);
   return ok;
 }
@@ -221,9 +222,6 @@ static void set_protocol(request *self) {
   if (slot->version != version) {
     slot->version = version;
     check(self, curl_easy_setopt(self->easy, CURLOPT_HTTP_VERSION, version));
-    /* Rather one more stream on a connection than one more connection. */
-    check(self, curl_easy_setopt(self->easy, CURLOPT_PIPEWAIT,
-                                 version == CURL_HTTP_VERSION_1_1 ? 0L : 1L));
   }
   if (slot->decodes != decodes) {
     slot->decodes = decodes;
@@ -279,12 +277,26 @@ static void set_options(request *self) {
   check(self, curl_easy_setopt(self->easy, CURLOPT_CURLU, self->transfer->url));
 }
 
+/* Rather one more stream on a connection than one more connection: so whoever
+ * comes second waits until it is known whether the first one has streams. */
+static void set_waiting(request *self) {
+  art_slot *slot = self->transfer->slot;
+  bool waits =
+      slot->version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE ||
+      (slot->version == CURL_HTTP_VERSION_2TLS && self->transfer->is_secure);
+
+  if (slot->waits == waits) return;
+  slot->waits = waits;
+  curl_easy_setopt(self->easy, CURLOPT_PIPEWAIT, waits ? 1L : 0L);
+}
+
 /* Starts with the server itself, or its proxy. */
 static bool start(request *self) {
   const char *proxy = text_option(self->L, OPTIONS, "proxy", NULL);
   CURLU *url;
   bool ok;
 
+  set_waiting(self);
   if (proxy == NULL) return start_to(self->transfer, self->transfer->url);
   url = curl_url();
   ok = url != NULL && curl_url_set(url, CURLUPART_URL, proxy,
