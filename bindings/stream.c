@@ -193,7 +193,7 @@ bool art_stream_is_gone(art_stream *stream) {
 
 void art_stream_closed(art_stream *stream, bool reset) {
   art_timer_disarm(&stream->rt->timers, &stream->times->timer.timer);
-  asyncrt_release(stream->rt);
+  if (stream->external) asyncrt_release(stream->rt);
   art_stream_drop_queued(stream);
   stream->type->close(stream, reset);
 }
@@ -210,7 +210,7 @@ static bool linger(art_stream *stream) {
   times->timer.timer.at =
       stream->type->patient ? UINT64_MAX : art_deadline(now, ART_STREAM_LINGER);
   art_timer_arm(&stream->rt->timers, &times->timer.timer);
-  asyncrt_hold(stream->rt);
+  if (stream->external) asyncrt_hold(stream->rt);
   return true;
 }
 
@@ -221,6 +221,7 @@ void art_stream_close(art_stream *stream, bool reset) {
   stream->closing = true;
   art_stream_wake_readers(stream);
   art_stream_wake_writers(stream);
+  if (stream->type->end_waits != NULL) stream->type->end_waits(stream);
   if (stream->box != NULL) *stream->box = NULL;
   stream->box = NULL;
   stream->observer = NULL;

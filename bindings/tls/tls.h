@@ -158,7 +158,8 @@ int tls_handshake(lua_State *L, art_stream **box);
 /* The end of all use of the stream but closing it; may free it. */
 void tls_fail(tls_stream *self, int error);
 
-/* Ends what a handshake needs: time limit, waits. */
+/* Ends the waits for the handshake, or all that it needs. */
+void tls_end_waits(art_stream *stream);
 void tls_handshake_over(tls_stream *self);
 
 /* Looks after the readiness of the stream below once nothing else goes on. */

@@ -60,12 +60,12 @@ void tls_explain_certificate(tls_stream *self, int problem, X509 *certificate) {
 }
 
 static void explain_alert(tls_stream *self, int alert) {
-  const char *code = "ETLS_ALERT";
+  const char *code = "ETLS_ALERT", *text = SSL_alert_desc_string_long(alert);
 
   if (alert == SSL_AD_PROTOCOL_VERSION) code = "ETLS_VERSION";
   if (alert == SSL_AD_NO_APPLICATION_PROTOCOL) code = "ETLS_ALPN";
-  tls_set_reason(self, code, "refused by the peer: %s",
-                 SSL_alert_desc_string_long(alert));
+  if (alert == SSL_AD_CERTIFICATE_REQUIRED) text = "certificate required";
+  tls_set_reason(self, code, "refused by the peer: %s", text);
 }
 
 /* The first error of libssl itself: what others have added says less. */

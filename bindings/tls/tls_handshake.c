@@ -12,15 +12,20 @@ static tls_stream *self_of(art_stream *stream) {
 
 /* --- Its end --- */
 
-void tls_handshake_over(tls_stream *self) {
+void tls_end_waits(art_stream *stream) {
+  tls_stream *self = self_of(stream);
   asyncrt_op *op;
 
+  while ((op = self->waiters.first) != NULL) asyncrt_op_complete(op);
+}
+
+void tls_handshake_over(tls_stream *self) {
   art_timer_disarm(&self->stream.rt->timers, &self->limit.timer);
   if (!art_list_empty(&self->link)) {
     art_list_remove(&self->link);
     self->config->unfinished--;
   }
-  while ((op = self->waiters.first) != NULL) asyncrt_op_complete(op);
+  tls_end_waits(&self->stream);
 }
 
 void tls_fail(tls_stream *self, int error) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LARGEST_FILE (16l << 20)
+#define PRIVATE_KEY "PRIVATE KEY-----" /* what its first line ends with */
 
 static void fail(tls_failure *failure, const char *what, const char *source,
                  const char *reason, const char *code) {
@@ -74,8 +75,8 @@ static int give_password(char *text, int size, int writing, void *password) {
   size_t length = password != NULL ? strlen(password) : 0;
 
   (void) writing;
-  if (length == 0 || length > (size_t) size) return -1;
-  memcpy(text, password, length);
+  if (length == 0 || length >= (size_t) size) return -1;
+  memcpy(text, password, length + 1);
   return (int) length;
 }
 
@@ -118,21 +119,21 @@ STACK_OF(X509) * tls_read_certificates(const char *what, const char *source,
 static EVP_PKEY *read_key(const char *source, const char *password,
                           tls_failure *failure) {
   BIO *bio = open_source("key", source, failure);
+  const char *reason = "no private key in it";
   EVP_PKEY *key;
-  int reason;
+  char *text;
+  long size;
 
   if (bio == NULL) return NULL;
+  size = BIO_get_mem_data(bio, &text);
+  if (memmem(text, (size_t) size, PRIVATE_KEY, strlen(PRIVATE_KEY)) != NULL)
+    reason = password == NULL ? "malformed, or it needs a password"
+                              : "malformed, or the password is wrong";
   key = PEM_read_bio_PrivateKey(bio, NULL, give_password,
                                 (void *) (uintptr_t) password);
   BIO_free(bio);
-  if (key != NULL) return key;
-  reason = ERR_GET_REASON(ERR_peek_last_error());
-  fail(failure, "key", source,
-       reason == PEM_R_NO_START_LINE ? "no private key in it"
-       : password == NULL            ? "malformed, or it needs a password"
-                                     : "malformed, or the password is wrong",
-       "EKEY");
-  return NULL;
+  if (key == NULL) fail(failure, "key", source, reason, "EKEY");
+  return key;
 }
 
 bool tls_read_identity(tls_identity *identity, const char *certificate,

@@ -442,6 +442,7 @@ static const art_stream_type tls_type = {
     .send = tls_send,
     .shutdown = tls_shutdown,
     .watch = tls_watch,
+    .end_waits = tls_end_waits,
     .close = tls_close,
     .address = tls_address,
     .unread = tls_unread,

@@ -118,6 +118,8 @@ end
 ---@field on_error ("log"|"collect"|"fail"|fun(err: any, task: asyncrt.Task))?
 ---  what a handler's error does: "log" by default
 
+local SERVE = { name = "serve", arg = 3, is_option = true, between = 1 }
+
 --- Serves connections, each in a task of its own, until it is cancelled or the
 --- listener is closed.
 ---
@@ -138,7 +140,7 @@ function net.serve(address, handler, options)
     address = assert(core.listen(address, limits))
   end
   if server.tls then
-    assert(require("asyncrt.secure").listener(address, server.tls, "serve"))
+    assert(require("asyncrt.secure").listener(address, server.tls, SERVE))
   end
   local listener <close> = address
   server.listener = listener

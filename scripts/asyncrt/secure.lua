@@ -16,14 +16,30 @@ function Guard:__close()
   if self.conn then self.conn:reset() end
 end
 
---- The context of what a caller gave, and the name of the server. A mistake is
---- raised as one of argument `arg` of `name`, or of its option `tls`, at the
---- line of the caller's caller.
-local function resolve(given, name, arg, is_option)
-  local function bad(message)
-    if is_option then message = "option 'tls': " .. message end
-    error(("bad argument #%d to '%s' (%s)"):format(arg, name, message), 4)
-  end
+--- Where a user's call comes from: the function's name, the number of the
+--- argument that says how, whether that is its option `tls`, and how many
+--- functions are between the one of this file and the user's.
+---@class asyncrt.secure.Call
+---@field name string
+---@field arg integer
+---@field is_option boolean?
+---@field between integer?
+
+--- Raises a mistake at the user's line. `level` is that of the function of this
+--- file.
+local function raise(call, level, message)
+  error(message, level + 2 + (call.between or 0))
+end
+
+local function raise_argument(call, level, message)
+  if call.is_option then message = "option 'tls': " .. message end
+  raise(call, level + 1,
+    ("bad argument #%d to '%s' (%s)"):format(call.arg, call.name, message))
+end
+
+--- The context of what a caller gave, and the name of the server.
+local function resolve(given, call)
+  local function bad(message) raise_argument(call, 3, message) end
   if core.about(given) then return given end
   if given == true then
     default = default or core.context()
@@ -53,6 +69,32 @@ local function resolve(given, name, arg, is_option)
   return made, server_name
 end
 
+local function check_certificate(context, call)
+  if not core.about(context).server then
+    raise_argument(call, 2, "no certificate")
+  end
+end
+
+--- Without a name nobody knows whether the server is the right one.
+local function check_name(context, server_name, call)
+  if not server_name and core.about(context).verify then
+    raise(call, 2, ("'%s' needs the option 'server_name', or verify = false")
+      :format(call.name))
+  end
+end
+
+--- False for a stream that is closed.
+local function check_stream(conn, call)
+  local state = core.state(conn)
+  if not state then
+    raise(call, 2, ("bad argument #1 to '%s' (stream expected, got %s)")
+      :format(call.name, type(conn)))
+  elseif state == "busy" then
+    raise(call, 2, "another task is using this stream")
+  end
+  return state == "open"
+end
+
 local function shake(conn, ...)
   local guard <close> = setmetatable({ conn = conn }, Guard)
   local done, message, code = core.start(conn, ...)
@@ -63,53 +105,34 @@ local function shake(conn, ...)
   return nil, message, code
 end
 
-local function check_open(conn, name)
-  local state = core.state(conn)
-  if not state then
-    error(("bad argument #1 to '%s' (stream expected, got %s)")
-      :format(name, type(conn)), 3)
-  elseif state == "busy" then
-    error("another task is using this stream", 3)
-  end
-end
-
---- Without a name nobody knows whether the server is the right one.
-local function check_name(context, server_name, name)
-  if not server_name and core.about(context).verify then
-    error(("'%s' needs the option 'server_name', or verify = false")
-      :format(name), 3)
-  end
-end
-
 local function as_name(server_name)
   return server_name and server_name:gsub("%.$", "")
 end
 
-function secure.client(conn, options, name, arg)
-  check_open(conn, name)
-  local context, server_name, code = resolve(options, name, arg)
+---@param call asyncrt.secure.Call
+function secure.client(conn, options, call)
+  if not check_stream(conn, call) then return nil, "closed", "ECLOSED" end
+  local context, server_name, code = resolve(options, call)
   if not context then return nil, server_name, code end
-  check_name(context, server_name, name)
+  check_name(context, server_name, call)
   return shake(conn, context, false, as_name(server_name))
 end
 
-function secure.server(conn, options, name)
-  check_open(conn, name)
-  local context, message, code = resolve(options, name, 2)
+---@param call asyncrt.secure.Call
+function secure.server(conn, options, call)
+  if not check_stream(conn, call) then return nil, "closed", "ECLOSED" end
+  local context, message, code = resolve(options, call)
   if not context then return nil, message, code end
-  if not core.about(context).server then
-    error(("bad argument #2 to '%s' (no certificate)"):format(name), 3)
-  end
+  check_certificate(context, call)
   return shake(conn, context, true)
 end
 
 --- Makes a listener one with TLS.
-function secure.listener(listener, options, name)
-  local context, message, code = resolve(options, name, 2)
+---@param call asyncrt.secure.Call
+function secure.listener(listener, options, call)
+  local context, message, code = resolve(options, call)
   if not context then return nil, message, code end
-  if not core.about(context).server then
-    error(("bad argument #2 to '%s' (no certificate)"):format(name), 3)
-  end
+  check_certificate(context, call)
   return core.secure(listener, context)
 end
 
@@ -134,12 +157,14 @@ local function connected(address, conn, message, code)
     code
 end
 
+local CONNECT = { name = "connect", arg = 2, is_option = true, between = 1 }
+
 --- net.connect with the option tls. The limit is for all of it.
 function secure.connect(address, options)
-  local context, server_name, code = resolve(options.tls, "connect", 2, true)
+  local context, server_name, code = resolve(options.tls, CONNECT)
   if not context then return nil, server_name, code end
   server_name = server_name or host_of(address)
-  check_name(context, server_name, "connect")
+  check_name(context, server_name, CONNECT)
   local limit = (options.timeout or CONNECT_LIMIT) + rt.now()
   local conn, message, why = net.connect(address, without_tls(options))
   if not conn then return nil, message, why end
@@ -147,13 +172,16 @@ function secure.connect(address, options)
     math.max(limit - rt.now(), 0)))
 end
 
+local CONNECT_EVT = {
+  name = "connect_evt", arg = 2, is_option = true, between = 1,
+}
+
 --- net.connect_evt with the option tls: the handshake follows the commit.
 function secure.connect_evt(address, options)
-  local context, server_name, code =
-    resolve(options.tls, "connect_evt", 2, true)
+  local context, server_name, code = resolve(options.tls, CONNECT_EVT)
   if not context then return rt.always(nil, server_name, code) end
   server_name = server_name or host_of(address)
-  check_name(context, server_name, "connect_evt")
+  check_name(context, server_name, CONNECT_EVT)
   return net.connect_evt(address, without_tls(options))
     :wrap(function(conn, message, why)
       if not conn then return nil, message, why end
@@ -162,13 +190,13 @@ function secure.connect_evt(address, options)
     end)
 end
 
+local LISTEN = { name = "listen", arg = 2, is_option = true, between = 1 }
+
 --- net.listen with the option tls.
 function secure.listen(address, options)
-  local context, message, code = resolve(options.tls, "listen", 2, true)
+  local context, message, code = resolve(options.tls, LISTEN)
   if not context then return nil, message, code end
-  if not core.about(context).server then
-    error("bad argument #2 to 'listen' (option 'tls': no certificate)", 3)
-  end
+  check_certificate(context, LISTEN)
   local listener, why, name = net.listen(address, without_tls(options))
   if not listener then return nil, why, name end
   return core.secure(listener, context)

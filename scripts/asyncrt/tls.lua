@@ -4,6 +4,10 @@ local secure = require("asyncrt.secure")
 
 local tls = { context = core.context }
 
+local CLIENT = { name = "client", arg = 2 }
+local SERVER = { name = "server", arg = 2 }
+local LISTENER = { name = "listener", arg = 2 }
+
 --- [wait] Makes a connection one with TLS, in its place, as the client.
 ---@param conn asyncrt.Stream
 ---@param options true|asyncrt.tls.Context|asyncrt.tls.ClientOptions
@@ -11,7 +15,7 @@ local tls = { context = core.context }
 ---@return string? message
 ---@return string? code
 function tls.client(conn, options)
-  return secure.client(conn, options, "client", 2)
+  return secure.client(conn, options, CLIENT)
 end
 
 --- [wait] The same as the server.
@@ -21,7 +25,7 @@ end
 ---@return string? message
 ---@return string? code
 function tls.server(conn, options)
-  return secure.server(conn, options, "server")
+  return secure.server(conn, options, SERVER)
 end
 
 --- Makes every connection that a listener accepts from now on one with TLS.
@@ -31,7 +35,7 @@ end
 ---@return string? message
 ---@return string? code
 function tls.listener(listener, options)
-  return secure.listener(listener, options, "listener")
+  return secure.listener(listener, options, LISTENER)
 end
 
 return tls

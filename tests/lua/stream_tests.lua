@@ -562,11 +562,12 @@ function Stream:test_a_collected_stream_is_closed()
 end
 
 function Stream:test_a_read_has_a_time_limit()
-  self.b:timeouts({ read = 0.01 })
+  self.b:timeouts({ read = 60 })
   self.a:write("ab")
   lu.assertEquals(self.b:read(), "ab")
   self.a:write("cd")
   settle()
+  self.b:timeouts({ read = 0.01 })
 
   local item, message, code = self.b:read_exact(3)
 

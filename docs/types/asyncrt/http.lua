@@ -20,6 +20,10 @@ function Request:read() end
 ---@return string? code
 function Request:read_all() end
 
+--- What was agreed on with the client of an HTTPS request; nil without TLS.
+---@return asyncrt.tls.Info?
+function Request:tls_info() end
+
 --- The body piece by piece; a failure raises. Each step is a [wait].
 ---@return fun(): string?
 function Request:chunks() end

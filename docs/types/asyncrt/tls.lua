@@ -36,7 +36,7 @@ function Context:reload(options) end
 ---@class asyncrt.tls.Certificate
 ---@field subject string as in RFC 2253
 ---@field issuer string
----@field names string[] "DNS:example.org", "IP:127.0.0.1", "email:…", "URI:…"
+---@field names string[] "DNS:example.org", "IP:127.0.0.1", "email:", "URI:"
 ---@field fingerprint string SHA-256, in hexadecimal digits
 ---@field not_before integer seconds since 1970
 ---@field not_after integer

@@ -43,6 +43,12 @@ function Request:read_all()
   end
 end
 
+--- What was agreed on with the client of an HTTPS request; nil without TLS.
+---@return asyncrt.tls.Info?
+function Request:tls_info()
+  return self.connection:stream():tls_info()
+end
+
 --- The body piece by piece; a failure raises. Each step is a [wait].
 ---@return fun(): string?
 function Request:chunks()

@@ -20,6 +20,8 @@ local UNREAD_MAX = 64 * 1024 -- bytes of a body that is read for its end alone
 ---@field max_connections integer? as for net.serve
 ---@field drain number? as for net.serve
 ---@field on_error any? as for net.serve
+---@field tls (asyncrt.tls.Context|asyncrt.tls.Options)? as for net.serve; with
+---  alpn = { "http/1.1" }
 local defaults = {
   body_timeout = 60,
   header_timeout = 10,
@@ -31,7 +33,12 @@ local defaults = {
 }
 
 local counts = { max_body = true, max_requests = true }
-local passed_on = { drain = true, max_connections = true, on_error = true }
+local passed_on = {
+  drain = true,
+  max_connections = true,
+  on_error = true,
+  tls = true,
+}
 
 local server = {}
 
@@ -138,13 +145,21 @@ local function check_option(name, value)
   end
 end
 
+-- Clients that know HTTP/2 too ask which it is to be.
+local function with_protocol(tls)
+  if type(tls) ~= "table" or tls.alpn then return tls end
+  local options = { alpn = { "http/1.1" } }
+  for name, value in pairs(tls) do options[name] = value end
+  return options
+end
+
 -- The settings of connections, and the options of net.serve.
 local function read_options(options)
   local own, for_net, limits = {}, {}, {}
   for name, value in pairs(defaults) do own[name] = value end
   for name, value in pairs(options) do
     if passed_on[name] then
-      for_net[name] = value
+      for_net[name] = name == "tls" and with_protocol(value) or value
     elseif name == "limits" then
       for key, limit in pairs(value) do limits[key] = limit end
     elseif not defaults[name] then
