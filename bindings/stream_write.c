@@ -190,7 +190,8 @@ static struct iovec part_at(lua_State *L, int index) {
   return part;
 }
 
-/* Accepts the strings of a table, MOST_PARTS at a time. */
+/* Accepts the strings of a table, MOST_PARTS at a time: needs no memory of
+ * Lua. */
 static void accept_table(lua_State *L, art_stream *stream, int index) {
   struct iovec parts[MOST_PARTS];
   lua_Unsigned length = lua_rawlen(L, index), i = 0;
@@ -222,6 +223,26 @@ static void accept_value(lua_State *L, art_stream *stream, int index) {
     part.iov_len = bytes->size;
   }
   if (part.iov_len > 0) art_stream_accept(stream, &part, 1);
+}
+
+/* Raises unless the table holds strings and numbers; true where one is a
+ * number. */
+static bool check_parts(lua_State *L, int arg) {
+  lua_Unsigned i, length = lua_rawlen(L, arg);
+  bool mixed = false;
+
+  for (i = 1; i <= length; i++) {
+    int type = lua_rawgeti(L, arg, (lua_Integer) i);
+
+    if (type != LUA_TSTRING && type != LUA_TNUMBER)
+      art_raise_argument(
+          L, arg,
+          lua_pushfstring(L, "string expected at index %I, got %s",
+                          (LUAI_UACINT) i, luaL_typename(L, -1)));
+    if (type == LUA_TNUMBER) mixed = true;
+    lua_pop(L, 1);
+  }
+  return mixed;
 }
 
 static void push_table(lua_State *L, int index) {
@@ -296,15 +317,24 @@ static int write_now(asyncrt_op *op, lua_State *L) {
 }
 
 static int write_attempt(asyncrt_op *op, lua_State *L) {
-  art_stream *stream = stream_of(op);
+  bool is_data = action_of(op) == WRITE_DATA;
+  art_stream *stream;
   int results, error;
 
+  /* The table may have been changed while the task gave way. */
+  if (is_data && lua_type(L, op->slot) == LUA_TTABLE &&
+      check_parts(L, op->slot))
+    flatten(L, op->slot);
+  stream = stream_of(op);
   if (stream == NULL) return ASYNCRT_DONE(art_stream_push_closed(L));
   if (stream->writers.first != NULL || stream->writing)
     art_raise(L, "another task is already writing to this stream");
   results = write_now(op, L);
   if (results != ASYNCRT_NOT_READY) return results;
-  if (action_of(op) == WRITE_DATA) flatten(L, op->slot);
+  if (is_data && lua_type(L, op->slot) != LUA_TSTRING) {
+    flatten(L, op->slot);
+    return write_attempt(op, L); /* a finalizer may have closed it, or read */
+  }
   error = art_stream_watch(stream);
   if (error == 0) return ASYNCRT_NOT_READY;
   return ASYNCRT_DONE(art_stream_push_error(L, stream, op->type->name, error));
@@ -392,21 +422,6 @@ static int perform(lua_State *L, art_stream **box, write_action action,
 
   prepare(op, box, action, slot);
   return asyncrt_perform(L, op);
-}
-
-static void check_parts(lua_State *L, int arg) {
-  lua_Unsigned i, length = lua_rawlen(L, arg);
-
-  for (i = 1; i <= length; i++) {
-    int type = lua_rawgeti(L, arg, (lua_Integer) i);
-
-    if (type != LUA_TSTRING && type != LUA_TNUMBER)
-      art_raise_argument(
-          L, arg,
-          lua_pushfstring(L, "string expected at index %I, got %s",
-                          (LUAI_UACINT) i, luaL_typename(L, -1)));
-    lua_pop(L, 1);
-  }
 }
 
 /* Checks what is to be written; leaves a string, a table of strings or

@@ -145,4 +145,40 @@ function TestStreams:test_a_listener_may_be_closed_while_a_connection_is_accepte
   end)
 end
 
+-- A stream to which a write waits, and its other end.
+local function full_pair()
+  local a, b = testing.stream_pair(10)
+  a:write(("x"):rep(20))
+  return a, b
+end
+
+function TestStreams:test_a_stream_may_be_closed_while_a_write_is_made_ready_to_wait()
+  at_every_request(function(start)
+    local a, b = full_pair()
+    rt.spawn(function()
+      rt.sleep(1)
+      a:close()
+    end)
+    start(function() a:close() end)
+    lu.assertNil(a:write({ "y", 1, "z" }))
+    b:close()
+  end)
+end
+
+function TestStreams:test_a_write_does_not_miss_the_room_made_before_it_waits()
+  at_every_request(function(start)
+    local a, b = full_pair()
+    start(function() rt.poll({ b:read_evt() }) end)
+    rt.spawn(function()
+      rt.sleep(1)
+      rt.poll({ b:read_evt() })
+    end)
+    lu.assertTrue(a:write({ "y", 1, "z" }))
+    a:close()
+    local rest = b:read_all()
+    lu.assertEquals(rest:match("y1z$"), "y1z")
+    b:close()
+  end)
+end
+
 harness.run()
