@@ -114,6 +114,7 @@ struct art_stream {
   bool shut : 1;  /* this side sends no more */
   bool closing : 1;
   bool reading : 1, writing : 1; /* an op has completed but not finished */
+  bool taking : 1; /* bytes become Lua values: a finalizer must not read */
   bool read_timed_out : 1, write_timed_out : 1;
 };
 

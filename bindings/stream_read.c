@@ -281,7 +281,9 @@ static int take_item(lua_State *L, const asyncrt_op *op, size_t length) {
   art_stream *stream = stream_of(op);
   art_buffer *buffer = stream->received;
 
+  stream->taking = true;
   push_item(L, op, buffer != NULL ? buffer->data + buffer->start : "", length);
+  stream->taking = false;
   if (framing_of(op) != READ_PEEK) consume(stream, length);
   return 1;
 }
@@ -307,9 +309,12 @@ static int push_end(lua_State *L, const asyncrt_op *op) {
     lua_pushnil(L);
     return 1;
   }
-  art_push_failure(L, "unexpected end of stream", "EOF");
+  stream->taking = true;
   lua_pushlstring(L, stream->received->data + stream->received->start, size);
+  art_push_failure(L, "unexpected end of stream", "EOF");
+  stream->taking = false;
   consume(stream, size);
+  lua_rotate(L, -4, -1);
   return 4;
 }
 
@@ -412,12 +417,19 @@ static bool read_ahead(asyncrt_op *op) {
 
 /* --- The op --- */
 
+/* Whether a finalizer is about to read in the middle of a read. What is left of
+ * one that failed for want of memory is no hindrance. */
+static bool is_taking(lua_State *L, art_stream *stream) {
+  if (stream->taking && art_can_block(L)) stream->taking = false;
+  return stream->taking;
+}
+
 static int read_attempt(asyncrt_op *op, lua_State *L) {
   art_stream *stream = stream_of(op);
   int results, error;
 
   if (stream == NULL) return ASYNCRT_DONE(art_stream_push_closed(L));
-  if (stream->readers.first != NULL || stream->reading)
+  if (stream->readers.first != NULL || stream->reading || is_taking(L, stream))
     art_raise(L, "another task is already reading this stream");
   results = read_now(op, L);
   if (results != ASYNCRT_NOT_READY || stream->watched) return results;

@@ -181,4 +181,44 @@ function TestStreams:test_a_write_does_not_miss_the_room_made_before_it_waits()
   end)
 end
 
+function TestStreams:test_bytes_are_read_once()
+  at_every_request(function(start)
+    local a, b = testing.stream_pair()
+    a:write("one\ntwo\nthree\nfour")
+    a:close()
+    b:peek(1)
+    local got, arms = {}, { b:read_line_evt() }
+    start(function()
+      local ok, _, line = pcall(rt.poll, arms)
+      if ok then got[#got + 1] = line end
+    end)
+    for line in b:lines() do got[#got + 1] = line end
+
+    table.sort(got)
+    lu.assertEquals(table.concat(got, " "), "four one three two")
+  end)
+end
+
+function TestStreams:test_a_cut_item_at_the_end_is_read_once()
+  at_every_request(function(start)
+    local a, b = testing.stream_pair()
+    a:write(("x"):rep(100))
+    a:close()
+    b:peek(100)
+    local other, arms = nil, { b:read_evt() }
+    start(function()
+      local ok, _, bytes = pcall(rt.poll, arms)
+      other = ok and bytes
+    end)
+    local bytes, message, code, partial = b:read_exact(200)
+
+    lu.assertNil(bytes)
+    if other then
+      lu.assertEquals({ #other, message }, { 100 })
+    else
+      lu.assertEquals({ message:match("^unexpected"), code, #partial }, { "unexpected", "EOF", 100 })
+    end
+  end)
+end
+
 harness.run()
