@@ -24,6 +24,7 @@ typedef struct art_broadcast {
   art_link subscribers;  /* the open ones, in the order of subscribing */
   size_t capacity;       /* of each */
   uint32_t count, full;  /* subscribers; those without room */
+  uint32_t changes;      /* of the list and of what subscribers have room for */
   uint8_t policy;
   bool closed;
 } art_broadcast;
@@ -41,13 +42,18 @@ enum { WOKEN_BY_CLOSE, WOKEN_BY_VALUE };
 
 /* --- The buffer of a subscriber --- */
 
-/* Makes room for one more value in the ring of the subscriber at `index`. */
+/* Makes room for one more value in the ring of the subscriber at `index`. A
+ * finalizer may run, before anything changes. */
 static void grow(lua_State *L, art_subscriber *s, size_t capacity, int index) {
-  size_t ring = s->ring > 0 ? 2 * s->ring : FIRST_RING, i;
+  size_t was = s->ring, ring = was > 0 ? 2 * was : FIRST_RING, i;
 
   index = lua_absindex(L, index);
   if (ring > capacity) ring = capacity;
   lua_createtable(L, (int) ring, 0);
+  if (s->ring != was) { /* it has grown meanwhile */
+    lua_pop(L, 1);
+    return;
+  }
   lua_getiuservalue(L, index, SUBSCRIBER_RING);
   for (i = 0; s->ring > 0 && i < s->count; i++) {
     lua_rawgeti(L, -1, (lua_Integer) ((s->head + i) % s->ring) + 1);
@@ -101,29 +107,35 @@ static void close_subscriber(lua_State *L, art_subscriber *s, int table) {
   s->broadcast = NULL;
   art_list_remove(&s->link);
   b->count--;
+  b->changes++;
   if (s->count == b->capacity) b->full--;
   while (s->receivers.first != NULL) asyncrt_op_complete(s->receivers.first);
   lua_pushnil(L);
   lua_rawsetp(L, table, s);
 }
 
-/* Makes room wherever a value may be buffered, so that delivering it cannot
- * fail half-way. */
+/* Makes room wherever a value may be buffered: from then on delivering one
+ * needs no memory, so that it cannot fail half-way and runs no finalizer. Those
+ * that run here may change everything. */
 static void reserve(lua_State *L, art_broadcast *b, int table) {
-  art_link *link;
+  art_link *link = b->subscribers.next;
 
-  for (link = b->subscribers.next; link != &b->subscribers; link = link->next) {
+  while (link != &b->subscribers) {
     art_subscriber *s = subscriber_at(link);
+    uint32_t changes = b->changes;
 
-    if (s->count < s->ring || s->ring == b->capacity) continue;
-    lua_rawgetp(L, table, s);
-    grow(L, s, b->capacity, -1);
-    lua_pop(L, 1);
+    if (s->count == s->ring && s->ring < b->capacity) {
+      lua_rawgetp(L, table, s);
+      grow(L, s, b->capacity, -1);
+      lua_pop(L, 1);
+    }
+    link = b->changes == changes ? link->next : b->subscribers.next;
   }
 }
 
+/* `reason` is that of a subscriber which is closed for want of room. */
 static void deliver_to(lua_State *L, art_broadcast *b, art_subscriber *s,
-                       int table, int value) {
+                       int table, int reason, int value) {
   asyncrt_op *receiver = asyncrt_queue_first(&s->receivers);
 
   if (receiver != NULL) {
@@ -139,7 +151,7 @@ static void deliver_to(lua_State *L, art_broadcast *b, art_subscriber *s,
   } else if (b->policy == DROP) {
     s->dropped++;
   } else {
-    lua_pushliteral(L, "overflow");
+    lua_pushvalue(L, reason);
     close_subscriber(L, s, table);
   }
 }
@@ -149,9 +161,10 @@ static void deliver(lua_State *L, art_broadcast *b, int table) {
   int value = lua_gettop(L);
   art_link *link, *next;
 
+  b->changes++;
   for (link = b->subscribers.next; link != &b->subscribers; link = next) {
     next = link->next;
-    deliver_to(L, b, subscriber_at(link), table, value);
+    deliver_to(L, b, subscriber_at(link), table, table + 1, value);
   }
   lua_settop(L, value - 1);
 }
@@ -159,10 +172,13 @@ static void deliver(lua_State *L, art_broadcast *b, int table) {
 /* Lets the senders that wait go on as far as there is room. */
 static void go_on(lua_State *L, art_broadcast *b, int table) {
   while (b->senders.first != NULL && b->full == 0) {
-    asyncrt_op *sender = b->senders.first;
-    lua_State *from = asyncrt_op_thread(sender);
+    asyncrt_op *sender;
+    lua_State *from;
 
     reserve(L, b, table);
+    sender = b->senders.first;
+    if (sender == NULL || b->full > 0) return;
+    from = asyncrt_op_thread(sender);
     lua_pushvalue(from, sender->slot);
     lua_xmove(from, L, 1);
     sender->status = WOKEN_BY_VALUE;
@@ -171,10 +187,12 @@ static void go_on(lua_State *L, art_broadcast *b, int table) {
   }
 }
 
-/* Pushes the table of the subscribers of the broadcast at `index`. */
+/* Pushes the table of the subscribers of the broadcast at `index`, and above it
+ * the reason that deliver needs; returns the index of the table. */
 static int push_subscribers(lua_State *L, int index) {
   lua_getiuservalue(L, index, BROADCAST_SUBSCRIBERS);
-  return lua_gettop(L);
+  lua_pushliteral(L, "overflow");
+  return lua_gettop(L) - 1;
 }
 
 /* The same, of the broadcast of the subscriber at `index`. */
@@ -199,10 +217,11 @@ static int send_attempt(asyncrt_op *op, lua_State *L) {
   art_broadcast *b = op->object;
   int table;
 
-  if (b->closed) return ASYNCRT_DONE(push_sent(L, false));
-  if (b->policy == BLOCK && b->full > 0) return ASYNCRT_NOT_READY;
+  if (b->policy == BLOCK && b->full > 0 && !b->closed) return ASYNCRT_NOT_READY;
   table = push_subscribers(L, (int) op->u.integer);
   reserve(L, b, table);
+  if (b->closed) return ASYNCRT_DONE(push_sent(L, false));
+  if (b->policy == BLOCK && b->full > 0) return ASYNCRT_NOT_READY;
   lua_pushvalue(L, op->slot);
   deliver(L, b, table);
   return ASYNCRT_DONE(push_sent(L, true));
@@ -241,26 +260,33 @@ static int push_closed(lua_State *L, int index) {
   return 2;
 }
 
-/* Takes the first value of a full subscriber, which senders may wait for. */
-static void pop_from_full(lua_State *L, art_subscriber *s, int index) {
-  art_broadcast *b = s->broadcast;
-  int table = push_siblings(L, index);
+static bool is_full(const art_subscriber *s) {
+  return s->broadcast != NULL && s->count == s->broadcast->capacity;
+}
 
-  if (b->senders.first != NULL) reserve(L, b, table); /* may still raise */
+/* Takes the first value of a subscriber; where that was full, for senders may
+ * wait for its room, the siblings were pushed at `table`. */
+static void take_first(lua_State *L, art_subscriber *s, int index, int table) {
+  art_broadcast *b = s->broadcast;
+  bool was_full = is_full(s);
+
   buffer_pop(L, s, index);
+  if (!was_full) return;
   b->full--;
   go_on(L, b, table);
 }
 
 static int recv_attempt(asyncrt_op *op, lua_State *L) {
   art_subscriber *s = op->object;
-  int index = (int) op->u.integer;
+  int index = (int) op->u.integer, table = 0;
 
+  if (is_full(s)) {
+    table = push_siblings(L, index);
+    /* May raise; a finalizer may even close it. */
+    if (s->broadcast != NULL) reserve(L, s->broadcast, table);
+  }
   if (s->count > 0) {
-    if (s->broadcast != NULL && s->count == s->broadcast->capacity)
-      pop_from_full(L, s, index);
-    else
-      buffer_pop(L, s, index);
+    take_first(L, s, index, table);
     return ASYNCRT_DONE(1);
   }
   if (s->broadcast == NULL) return ASYNCRT_DONE(push_closed(L, index));
@@ -370,11 +396,11 @@ static int broadcast_subscribe(lua_State *L) {
   lua_setmetatable(L, -2);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, SUBSCRIBER_BROADCAST);
+  if (!b->closed) grow(L, s, b->capacity, -1);
   if (b->closed) {
     start_closed(L);
     return 1;
   }
-  grow(L, s, b->capacity, -1);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, table, s);
   s->broadcast = b;
@@ -400,14 +426,14 @@ static int broadcast_close(lua_State *L) {
   art_broadcast *b = check_broadcast(L);
   int table;
 
+  check_reason(L);
+  table = push_subscribers(L, 1);
   if (b->closed) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  check_reason(L);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 1, BROADCAST_REASON);
-  table = push_subscribers(L, 1);
   b->closed = true;
   while (!art_list_empty(&b->subscribers)) {
     lua_pushvalue(L, 2);
@@ -492,15 +518,16 @@ static int subscriber_iter(lua_State *L) {
  * Returns false if it was closed already. Never waits. */
 static int subscriber_close(lua_State *L) {
   art_subscriber *s = check_subscriber(L);
-  art_broadcast *b = s->broadcast;
+  art_broadcast *b;
   int table;
 
+  check_reason(L);
+  table = push_siblings(L, 1);
+  b = s->broadcast;
   if (b == NULL) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  check_reason(L);
-  table = push_siblings(L, 1);
   lua_pushvalue(L, 2);
   close_subscriber(L, s, table);
   go_on(L, b, table);

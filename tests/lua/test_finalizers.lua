@@ -221,4 +221,115 @@ function TestStreams:test_a_cut_item_at_the_end_is_read_once()
   end)
 end
 
+TestBroadcasts = {}
+
+-- The values that a closed subscription still has.
+local function rest(subscription)
+  local values = {}
+  for value in subscription:iter() do values[#values + 1] = value end
+  return values
+end
+
+local function numbers(first, last)
+  local list = {}
+  for i = first, last do list[#list + 1] = i end
+  return list
+end
+
+function TestBroadcasts:test_subscriptions_may_be_closed_while_a_value_is_sent()
+  for _, policy in ipairs({ "block", "drop", "close" }) do
+    at_every_request(function(start)
+      local b = rt.broadcast(16 + 1, policy)
+      local first, second, third = b:subscribe(), b:subscribe(), b:subscribe()
+      for i = 1, 16 do b:send(i) end
+      third:recv()
+      start(function()
+        first:close()
+        second:close()
+      end)
+      b:send(17)
+      if policy ~= "block" then b:send(18) end
+      b:close()
+
+      local got = rest(third)
+      lu.assertEquals(got, numbers(2, policy == "block" and 17 or 18))
+      collectgarbage()
+    end)
+  end
+end
+
+function TestBroadcasts:test_a_full_subscription_may_be_closed_while_it_overflows()
+  at_every_request(function(start)
+    local b = rt.broadcast(1, "close")
+    local first, second = b:subscribe(), b:subscribe()
+    b:send(1)
+    start(function()
+      second:close()
+      second = nil
+    end)
+    b:send(2)
+    b:send(3)
+
+    lu.assertEquals(rest(first), { 1 })
+    lu.assertEquals(b:count(), 0)
+    collectgarbage()
+  end)
+end
+
+function TestBroadcasts:test_what_a_finalizer_sends_meanwhile_is_lost_nowhere()
+  at_every_request(function(start)
+    local b = rt.broadcast(100)
+    local first, second = b:subscribe(), b:subscribe()
+    for i = 1, 16 do b:send(i) end
+    local event = b:send_evt("more")
+    start(function()
+      for _ = 1, 50 do rt.poll({ event }) end
+    end)
+    b:send("last")
+    b:close()
+
+    local got = rest(first)
+    lu.assertEquals(#got == 17 or #got == 67, true)
+    lu.assertEquals(got, rest(second))
+  end)
+end
+
+function TestBroadcasts:test_a_sender_may_be_cancelled_while_room_is_made()
+  at_every_request(function(start)
+    local b = rt.broadcast(17)
+    local full, slow = b:subscribe(), b:subscribe()
+    for i = 1, 16 do b:send(i) end
+    slow:recv()
+    b:send(17)
+    local sender = rt.spawn(function() b:send(18) end)
+    rt.yield()
+    start(function() sender:cancel() end)
+    full:close()
+    local ok, err = sender:join()
+    b:close()
+
+    lu.assertEquals(rest(slow), numbers(2, ok and 18 or 17))
+    lu.assertEquals(err, not ok and "cancelled" or nil)
+  end)
+end
+
+function TestBroadcasts:test_the_first_reason_stays()
+  at_every_request(function(start)
+    local b = rt.broadcast(1)
+    local subscription, other, list = b:subscribe(), b:subscribe(), {}
+    local first
+    start(function()
+      first = b:close("finalizer")
+      other:close("finalizer")
+    end)
+    list[1] = true -- takes memory, and leaves the collector to what follows
+    other:close()
+    list[2] = true
+    local second = b:close()
+
+    lu.assertEquals(second, not first)
+    lu.assertEquals({ subscription:recv() }, { nil, first and "finalizer" or "closed" })
+  end)
+end
+
 harness.run()
