@@ -33,15 +33,20 @@ enum { WOKEN_BY_CLOSE, WOKEN_BY_VALUE };
 
 /* --- The buffer --- */
 
-/* Makes room in the ring of the channel at `index`. */
+/* Makes room in the ring of the channel at `index`. A finalizer may run, before
+ * anything changes. */
 static void grow(lua_State *L, art_channel *ch, int index) {
-  size_t ring = ch->ring > 0 ? 2 * ch->ring : 16, i;
+  size_t was = ch->ring, ring = was > 0 ? 2 * was : 16, i;
 
   if (ring > ch->capacity) ring = ch->capacity;
   lua_createtable(L, ring < INT32_MAX ? (int) ring : INT32_MAX, 0);
+  if (ch->ring != was) { /* it has grown meanwhile */
+    lua_pop(L, 1);
+    return;
+  }
   lua_getiuservalue(L, index, CHANNEL_TABLE);
-  for (i = 0; i < ch->count; i++) {
-    lua_rawgeti(L, -1, (lua_Integer) ((ch->head + i) % ch->ring) + 1);
+  for (i = 0; was > 0 && i < ch->count; i++) {
+    lua_rawgeti(L, -1, (lua_Integer) ((ch->head + i) % was) + 1);
     lua_rawseti(L, -3, (lua_Integer) i + 1);
   }
   lua_pop(L, 1);
@@ -50,7 +55,7 @@ static void grow(lua_State *L, art_channel *ch, int index) {
   ch->ring = ring;
 }
 
-/* Appends the value on the top, which is popped. */
+/* Appends the value on the top, which is popped; there is room. */
 static void buffer_push(lua_State *L, art_channel *ch, int index) {
   size_t place;
 
@@ -59,7 +64,6 @@ static void buffer_push(lua_State *L, art_channel *ch, int index) {
     if (place >= ch->ring) place -= ch->ring;
     lua_setiuservalue(L, index, CHANNEL_RING + (int) place);
   } else {
-    if (ch->count == ch->ring) grow(L, ch, index);
     place = (ch->head + ch->count) % ch->ring;
     lua_getiuservalue(L, index, CHANNEL_TABLE);
     lua_insert(L, -2);
@@ -181,22 +185,25 @@ static int push_sent(lua_State *L, bool sent) {
 
 static int send_attempt(asyncrt_op *op, lua_State *L) {
   art_channel *ch = op->object;
-  asyncrt_op *receiver = asyncrt_queue_first(&ch->receivers);
+  asyncrt_op *receiver;
 
-  if (ch->closed) return ASYNCRT_DONE(push_sent(L, false));
+  for (;;) {
+    if (ch->closed) return ASYNCRT_DONE(push_sent(L, false));
+    receiver = asyncrt_queue_first(&ch->receivers);
+    if (receiver != NULL) break;
+    if (ch->count == ch->capacity) return ASYNCRT_NOT_READY;
+    if (ch->count < ch->ring) break;
+    grow(L, ch, (int) op->u.integer); /* then look at everything again */
+  }
+  lua_pushvalue(L, op->slot);
   if (receiver != NULL) {
-    lua_pushvalue(L, op->slot);
     lua_xmove(L, asyncrt_op_thread(receiver), 1);
     receiver->status = WOKEN_BY_VALUE;
     asyncrt_op_complete(receiver);
-    return ASYNCRT_DONE(push_sent(L, true));
-  }
-  if (ch->count < ch->capacity) {
-    lua_pushvalue(L, op->slot);
+  } else {
     buffer_push(L, ch, (int) op->u.integer);
-    return ASYNCRT_DONE(push_sent(L, true));
   }
-  return ASYNCRT_NOT_READY;
+  return ASYNCRT_DONE(push_sent(L, true));
 }
 
 static void send_arm(asyncrt_op *op) {
@@ -321,14 +328,15 @@ static int channel_iter(lua_State *L) {
  * false if it was closed already: the first reason stays. Never waits. */
 static int channel_close(lua_State *L) {
   art_channel *ch = check_channel(L);
-  bool first = !ch->closed;
+  bool first;
 
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_pushliteral(L, "closed");
+    lua_replace(L, 2);
+  }
+  first = !ch->closed;
   if (first) {
-    lua_settop(L, 2);
-    if (lua_isnil(L, 2)) {
-      lua_pushliteral(L, "closed");
-      lua_replace(L, 2);
-    }
     lua_setiuservalue(L, 1, CHANNEL_REASON);
     ch->closed = true;
     while (ch->receivers.first != NULL)

@@ -87,14 +87,14 @@ static int latch_set(lua_State *L) {
 
   if (object->latch.read_only)
     art_raise(L, "a nack cannot be set: it tells that its arm was not chosen");
-  if (object->latch.set) {
-    lua_pushboolean(L, 0);
-    return 1;
-  }
-  if (count > 1) {
+  if (count > 1 && !object->latch.set) {
     lua_createtable(L, count, 0);
     lua_insert(L, 2);
     for (i = count; i >= 1; i--) lua_rawseti(L, 2, i);
+  }
+  if (object->latch.set) { /* by a finalizer, maybe */
+    lua_pushboolean(L, 0);
+    return 1;
   }
   if (count > 0) lua_setiuservalue(L, 1, 1);
   object->count = count;

@@ -50,6 +50,11 @@ local function runs(task)
   return inside and current == task
 end
 
+-- Takes memory, and leaves the collector to what asks next.
+local function grow(list)
+  list[#list + 1] = true
+end
+
 local function closer(f)
   return setmetatable({}, { __close = f })
 end
@@ -223,7 +228,7 @@ end
 
 TestBroadcasts = {}
 
--- The values that a closed subscription still has.
+-- The values that a closed subscription, or channel, still has.
 local function rest(subscription)
   local values = {}
   for value in subscription:iter() do values[#values + 1] = value end
@@ -322,13 +327,61 @@ function TestBroadcasts:test_the_first_reason_stays()
       first = b:close("finalizer")
       other:close("finalizer")
     end)
-    list[1] = true -- takes memory, and leaves the collector to what follows
+    grow(list)
     other:close()
-    list[2] = true
+    grow(list)
     local second = b:close()
 
     lu.assertEquals(second, not first)
     lu.assertEquals({ subscription:recv() }, { nil, first and "finalizer" or "closed" })
+  end)
+end
+
+TestChannels = {}
+
+function TestChannels:test_what_a_finalizer_sends_meanwhile_is_lost_nowhere()
+  for _, capacity in ipairs({ 300, 1000, math.huge }) do
+    at_every_request(function(start)
+      local ch, list, sent = rt.channel(capacity), {}, 0
+      local event = ch:send_evt("more")
+      for i = 1, 256 do ch:send(i) end
+      start(function()
+        for _ = 1, 400 do
+          local _, ok = rt.poll({ event })
+          if ok then sent = sent + 1 end
+        end
+      end)
+      grow(list)
+      local _, late = rt.sync_timeout(0, ch:send_evt("last"))
+      ch:close()
+
+      local got = rest(ch)
+      lu.assertEquals(#got, 256 + sent + (late and 0 or 1))
+      for i = 1, 256 do lu.assertEquals(got[i], i) end
+    end)
+  end
+end
+
+function TestChannels:test_the_first_reason_stays()
+  at_every_request(function(start)
+    local ch, list, first = rt.channel(), {}, nil
+    start(function() first = ch:close("finalizer") end)
+    grow(list)
+    local second = ch:close()
+
+    lu.assertEquals(second, not first)
+    lu.assertEquals({ ch:recv() }, { nil, first and "finalizer" or "closed" })
+  end)
+end
+
+function TestChannels:test_the_first_values_of_an_event_stay()
+  at_every_request(function(start)
+    local e, first = rt.event(), nil
+    start(function() first = e:set("finalizer") end)
+    local second = e:set(1, 2)
+
+    lu.assertEquals(second, not first)
+    lu.assertEquals({ e:wait() }, first and { "finalizer" } or { 1, 2 })
   end)
 end
 
