@@ -19,6 +19,7 @@ typedef struct art_subscription {
   art_signal *owner; /* borrowed; NULL once it is closed */
 } art_subscription;
 
+/* Its user value is its name, or its number: so telling it needs no memory. */
 struct art_signal {
   art_subscription *subscription; /* owned; NULL once it is closed */
   asyncrt_queue waiters;
@@ -115,13 +116,8 @@ static int open_signal(asyncrt *rt, art_signal *signal_) {
 
 /* --- wait: slot = the signal --- */
 
-static int push_name(lua_State *L, const art_signal *signal_) {
-  const char *name = art_signal_name(signal_->number);
-
-  if (name != NULL)
-    lua_pushstring(L, name);
-  else
-    lua_pushinteger(L, signal_->number);
+static int push_name(lua_State *L, int index) {
+  lua_getiuservalue(L, index, 1);
   return 1;
 }
 
@@ -132,7 +128,7 @@ static int wait_attempt(asyncrt_op *op, lua_State *L) {
     return ASYNCRT_DONE(art_push_failure(L, "closed", "ECLOSED"));
   if (!signal_->pending) return ASYNCRT_NOT_READY;
   signal_->pending = false;
-  return ASYNCRT_DONE(push_name(L, signal_));
+  return ASYNCRT_DONE(push_name(L, op->slot));
 }
 
 static void wait_arm(asyncrt_op *op) {
@@ -151,7 +147,7 @@ static void wait_disarm(asyncrt_op *op) {
 
 static int wait_finish(asyncrt_op *op, lua_State *L) {
   if (!op->status) return art_push_failure(L, "closed", "ECLOSED");
-  return push_name(L, op->object);
+  return push_name(L, op->slot);
 }
 
 static void wait_describe(const asyncrt_op *op, char *text, size_t size) {
@@ -181,11 +177,12 @@ static art_signal *check_signal(lua_State *L) {
 static void prepare_wait(lua_State *L, int index, asyncrt_op *op) {
   op->type = &wait_op;
   op->object = lua_touserdata(L, index);
+  op->slot = index;
 }
 
 static void prepare_wait_evt(lua_State *L, int index, asyncrt_op *op) {
   lua_getiuservalue(L, index, 1);
-  prepare_wait(L, -1, op);
+  prepare_wait(L, lua_gettop(L), op);
 }
 
 /* signal:wait() -> name | nil, "closed", "ECLOSED"
@@ -194,8 +191,10 @@ static void prepare_wait_evt(lua_State *L, int index, asyncrt_op *op) {
  * in between are one. A cancellation point. */
 static int signal_wait(lua_State *L) {
   art_signal *signal_ = check_signal(L);
+  asyncrt_op *op = asyncrt_prepare(L, &wait_op, signal_);
 
-  return asyncrt_perform(L, asyncrt_prepare(L, &wait_op, signal_));
+  op->slot = 1;
+  return asyncrt_perform(L, op);
 }
 
 /* signal:wait_evt() -> event: what wait does */
@@ -227,7 +226,7 @@ static int signal_close(lua_State *L) {
 static int signal_tostring(lua_State *L) {
   const art_signal *signal_ = check_signal(L);
 
-  push_name(L, signal_);
+  push_name(L, 1);
   lua_pushfstring(L, "signal %s (%s)", lua_tostring(L, -1),
                   signal_->subscription != NULL ? "open" : "closed");
   return 1;
@@ -241,6 +240,7 @@ static int signal_tostring(lua_State *L) {
  * itself an event: to wait. Source: uv_signal_t. */
 static int signal_new(lua_State *L) {
   int number = art_check_signal(L, 1), error;
+  const char *name = art_signal_name(number);
   art_signal *signal_;
 
   if (number == SIGKILL || number == SIGSTOP)
@@ -250,9 +250,14 @@ static int signal_new(lua_State *L) {
     art_raise_argument(L, 1, "this signal tells of a crash");
   if (number == asyncrt_of(L)->watch.signal_number)
     art_raise_argument(L, 1, "this signal is used by asyncrt itself");
-  signal_ = lua_newuserdatauv(L, sizeof(*signal_), 0);
+  signal_ = lua_newuserdatauv(L, sizeof(*signal_), 1);
   memset(signal_, 0, sizeof(*signal_));
   signal_->number = number;
+  if (name != NULL)
+    lua_pushstring(L, name);
+  else
+    lua_pushinteger(L, number);
+  lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   error = open_signal(asyncrt_of(L), signal_);

@@ -198,6 +198,7 @@ function TestStreams:test_bytes_are_read_once()
       if ok then got[#got + 1] = line end
     end)
     for line in b:lines() do got[#got + 1] = line end
+    b:close()
 
     table.sort(got)
     lu.assertEquals(table.concat(got, " "), "four one three two")
@@ -216,6 +217,7 @@ function TestStreams:test_a_cut_item_at_the_end_is_read_once()
       other = ok and bytes
     end)
     local bytes, message, code, partial = b:read_exact(200)
+    b:close()
 
     lu.assertNil(bytes)
     if other then
