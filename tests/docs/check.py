@@ -18,6 +18,7 @@ INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.heap",
             "asyncrt.http.client", "asyncrt.http.request",
             "asyncrt.http.response", "asyncrt.http.server", "asyncrt.options",
             "asyncrt.secure", "asyncrt.stream", "asyncrt.test"}
+PRIVATE = {"heap.lua"}  # scripts whose objects no user sees
 ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name
 RENAMED = {"sync.c": "latch"}  # bindings whose objects the reference calls so
 LAZY = {  # fields made by __index
@@ -89,6 +90,8 @@ def c_methods():
 
 def lua_methods():
     for path in sorted((ROOT / "scripts").rglob("*.lua")):
+        if path.name in PRIVATE:
+            continue
         text = path.read_text()
         # A method about which not a sentence is said is no one's business.
         for comment, on, name in re.findall(
