@@ -1,4 +1,5 @@
 --- HTTP: a server, and a client that is loaded when it is first asked for.
+local router = require("asyncrt.http.router")
 local server = require("asyncrt.http.server")
 
 local of_client = { client = true, get = true, post = true, request = true }
@@ -11,5 +12,6 @@ local function load_client(http, name)
 end
 
 return setmetatable({
+  router = router.router,
   serve = server.serve,
 }, { __index = load_client })

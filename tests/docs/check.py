@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Scripts that are no module of their own.
 INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.heap",
             "asyncrt.http.client", "asyncrt.http.request",
-            "asyncrt.http.response", "asyncrt.http.server", "asyncrt.options",
+            "asyncrt.http.response", "asyncrt.http.router",
+            "asyncrt.http.server", "asyncrt.options",
             "asyncrt.secure", "asyncrt.stream", "asyncrt.test"}
 PRIVATE = {"heap.lua"}  # scripts whose objects no user sees
 ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name

@@ -6,6 +6,8 @@
 ---@field path string of the target, not decoded
 ---@field query string? what follows the "?"
 ---@field trailers table<string, string|string[]>? once the body has ended
+---@field params table<string, string> what a router's pattern has matched
+---@field base string? what mounts have taken off the path
 local Request = {}
 
 --- [wait] Some of the body; nil at its end.
@@ -74,6 +76,51 @@ function Response:has_begun() end
 ---@return string? code
 function Response:upgrade(protocol) end
 
+---@alias asyncrt.http.Handler fun(request: asyncrt.http.Request,
+---  response: asyncrt.http.Response)
+
+--- Itself a handler: calls the one whose pattern matches.
+---@class asyncrt.http.Router
+---@operator call: fun(request: asyncrt.http.Request,
+---  response: asyncrt.http.Response)
+local Router = {}
+
+--- Raises for a malformed pattern, and for one that overlaps another where
+--- neither is more specific.
+---@param pattern string "/path" or "METHOD /path"; a segment may be {name}, the
+---  last {name...} or {$}
+---@param handler asyncrt.http.Handler
+function Router:handle(pattern, handler) end
+
+---@param path string
+---@param handler asyncrt.http.Handler
+function Router:get(path, handler) end
+
+---@param path string
+---@param handler asyncrt.http.Handler
+function Router:post(path, handler) end
+
+---@param path string
+---@param handler asyncrt.http.Handler
+function Router:put(path, handler) end
+
+---@param path string
+---@param handler asyncrt.http.Handler
+function Router:patch(path, handler) end
+
+---@param path string
+---@param handler asyncrt.http.Handler
+function Router:delete(path, handler) end
+
+--- Hands what is below a path to another handler, with a path that lacks the
+--- prefix.
+---@param prefix string may have parameters
+---@param handler asyncrt.http.Handler
+function Router:mount(prefix, handler) end
+
+---@class asyncrt.http.RouterOptions
+---@field refuse asyncrt.http.Handler? answers 404, 405 and the like
+
 ---@class asyncrt.http.ServeOptions: asyncrt.net.ServeOptions
 ---@field body_timeout number? seconds of waiting for a body; 60 by default
 ---@field header_timeout number? seconds for a whole head; 10 by default
@@ -86,10 +133,14 @@ function Response:upgrade(protocol) end
 
 local http = {}
 
+--- A router without routes.
+---@param options asyncrt.http.RouterOptions?
+---@return asyncrt.http.Router
+function http.router(options) end
+
 --- [wait] Serves until it is cancelled or the listener is closed.
 ---@param address string|asyncrt.Listener
----@param handler fun(request: asyncrt.http.Request,
----  response: asyncrt.http.Response)
+---@param handler asyncrt.http.Handler
 ---@param options asyncrt.http.ServeOptions?
 function http.serve(address, handler, options) end
 

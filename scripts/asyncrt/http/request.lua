@@ -4,13 +4,18 @@ local core = require("asyncrt.core.http_connection")
 ---@class asyncrt.http.Request: asyncrt.http.RequestHead
 ---@field path string of the target, not decoded
 ---@field query string? what follows the "?"
+---@field params table<string, string> what a router's pattern has matched
+---@field base string? what mounts have taken off the path
 ---@field trailers table<string, string|string[]>? once the body has ended
 ---@field private connection userdata
 ---@field private failure table? {message, code, status} of the body
 local Request = core.request
 
--- What only few requests have otherwise is not stored in each.
+-- What is the same for most requests is not stored in each.
 Request.form = "origin"
+Request.params = setmetatable({}, { __newindex = function()
+  error("the request has no parameters to add to", 2)
+end })
 Request.version = "1.1"
 
 --- [wait] Some of the body; nil at its end.
