@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include <lauxlib.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@ enum {
   LUA_BYTES,       /* in them */
   MALLOCS,         /* other than Lua's */
   BLOCKS,          /* of these that live */
+  BYTES,           /* in them */
   RECV,
   SEND,
   EPOLL_WAIT,
@@ -27,8 +29,8 @@ enum {
 
 static const char *const names[] = {
     "lua_allocations", "lua_blocks", "lua_bytes", "mallocs",
-    "blocks",          "recv",       "send",      "epoll_wait",
-    "epoll_ctl",       NULL,
+    "blocks",          "bytes",      "recv",      "send",
+    "epoll_wait",      "epoll_ctl",  NULL,
 };
 
 static long long count[COUNTS];
@@ -57,29 +59,38 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int most, int ms);
 int __wrap_epoll_ctl(int set, int operation, int fd, struct epoll_event *event);
 
-static void count_block(int blocks) {
+static void count_block(int blocks, void *block) {
   if (for_lua) return;
-  count[MALLOCS]++;
   count[BLOCKS] += blocks;
+  count[BYTES] += blocks * (long long) malloc_usable_size(block);
 }
 
 void *__wrap_malloc(size_t size) {
-  count_block(1);
-  return __real_malloc(size);
+  void *block = __real_malloc(size);
+
+  count[MALLOCS] += !for_lua;
+  count_block(1, block);
+  return block;
 }
 
 void *__wrap_calloc(size_t number, size_t size) {
-  count_block(1);
-  return __real_calloc(number, size);
+  void *block = __real_calloc(number, size);
+
+  count[MALLOCS] += !for_lua;
+  count_block(1, block);
+  return block;
 }
 
 void *__wrap_realloc(void *block, size_t size) {
-  count_block(block == NULL);
-  return __real_realloc(block, size);
+  count[MALLOCS] += !for_lua;
+  if (block != NULL) count_block(-1, block);
+  block = __real_realloc(block, size);
+  count_block(1, block);
+  return block;
 }
 
 void __wrap_free(void *block) {
-  if (!for_lua) count[BLOCKS] -= block != NULL;
+  if (block != NULL) count_block(-1, block);
   __real_free(block);
 }
 
