@@ -22,21 +22,22 @@ static int refuse_binary(lua_State *L) {
   return 2;
 }
 
+/* Runs the function that this one has replaced, upvalue 1, in this one's frame:
+ * its errors name this one and the line of the caller. */
+static int original(lua_State *L) {
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 /* string.dump(f [, strip]) -> string
  *
  * As Lua's. `load` takes the result, unchanged, in this process. */
 static int dump(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  if (lua_iscfunction(L, 1))
-    return luaL_error(L, "unable to dump given function");
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, 1);
+  original(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &dumps_key);
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -2);
   lua_pushboolean(L, 1);
   lua_rawset(L, -3);
-  lua_settop(L, 1);
+  lua_pop(L, 1);
   return 1;
 }
 
@@ -50,14 +51,6 @@ static bool is_own_dump(lua_State *L, int index) {
   return own;
 }
 
-/* Calls the original function, upvalue 1, with all arguments. */
-static int call_original(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
-}
-
 /* Calls the reader, upvalue 1, and pushes what it gives; false at the end. */
 static bool read_piece(lua_State *L) {
   size_t length;
@@ -66,7 +59,7 @@ static bool read_piece(lua_State *L) {
   lua_call(L, 0, 1);
   if (lua_isnil(L, -1)) return false;
   if (!lua_isstring(L, -1)) {
-    luaL_where(L, 3); /* below load as it was, and as it is */
+    luaL_where(L, 2); /* below load */
     lua_pushliteral(L, "reader function must return a string");
     lua_concat(L, 2);
     lua_error(L);
@@ -104,7 +97,7 @@ static int load_chunk(lua_State *L) {
   luaL_optstring(L, 2, NULL);
   luaL_optstring(L, 3, NULL);
   if (is_binary(L, 1) && !is_own_dump(L, 1)) return refuse_binary(L);
-  return call_original(L);
+  return original(L);
 }
 
 /* Replaces the mode at stack index `arg` by one that no binary chunk passes. */
@@ -114,7 +107,7 @@ static int load_text(lua_State *L, int arg) {
   if (lua_gettop(L) < arg) lua_settop(L, arg);
   lua_pushstring(L, strchr(mode, 't') != NULL ? "t" : "");
   lua_replace(L, arg);
-  return call_original(L);
+  return original(L);
 }
 
 /* loadfile([path [, mode [, env]]]) -> function | nil, message */

@@ -19,17 +19,15 @@ time_t art_date(asyncrt *rt) {
   return VIRTUAL_START + (time_t) (asyncrt_now(rt) / ART_NS_PER_SECOND);
 }
 
-/* Calls Lua's own function, upvalue 1, with the arguments. */
-static int call_original(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
+/* Runs Lua's own function, upvalue 1, in the frame of the one that replaces it:
+ * errors name the latter and the line of its caller. */
+static int original(lua_State *L) {
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 /* os.time([table]): without a table the virtual date */
 static int virtual_time(lua_State *L) {
-  if (!lua_isnoneornil(L, 1)) return call_original(L);
+  if (!lua_isnoneornil(L, 1)) return original(L);
   lua_pushinteger(L, (lua_Integer) art_date(art_runtime_of(L)));
   return 1;
 }
@@ -45,7 +43,7 @@ static int virtual_format(lua_State *L) {
     lua_pushinteger(L, (lua_Integer) art_date(art_runtime_of(L)));
     lua_replace(L, 2);
   }
-  return call_original(L);
+  return original(L);
 }
 
 /* os.clock(): code takes no time, so what has passed is the clock */
@@ -192,9 +190,9 @@ static int ordered_pairs(lua_State *L) {
     return 3;
   }
   lua_settop(L, 1);
-  if (lua_type(L, 1) != LUA_TTABLE) return call_original(L);
+  if (lua_type(L, 1) != LUA_TTABLE) return original(L);
   count = count_keys(L);
-  if (count == 0) return call_original(L);
+  if (count == 0) return original(L);
   push_sorted(L, count);
   lua_pushinteger(L, 0);
   lua_pushcclosure(L, next_key, 2);
