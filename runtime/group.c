@@ -36,7 +36,7 @@ art_group *art_group_open(lua_State *L, art_task *task, bool implicit) {
   group->closed = true; /* until nothing below can raise */
   /* A finalizer that ran meanwhile may have needed one too. */
   if (implicit && task->implicit != NULL) return task->implicit;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &rt->group_metatable);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->group_reference);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
   group->anchor = art_anchor(L, rt);

@@ -185,8 +185,10 @@ static const char *site_of(asyncrt *rt, const lua_Debug *where) {
 }
 
 bool art_is_library(const lua_Debug *where) {
-  return strncmp(where->source, "@asyncrt/", 9) == 0 ||
-         strcmp(where->source, "@asyncrt.lua") == 0;
+  const char *rest = where->source + strlen("@asyncrt");
+
+  if (strncmp(where->source, "@asyncrt", strlen("@asyncrt")) != 0) return false;
+  return *rest == '/' || strcmp(rest, ".lua") == 0;
 }
 
 const char *art_site_at(lua_State *L, int level) {
@@ -276,8 +278,9 @@ static void open_registry(lua_State *L, asyncrt *rt) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &rt->suppressed);
 }
 
-/* Metatables that the runtime itself needs; bindings add the methods. */
-static const void *open_metatable(lua_State *L, const void *key,
+/* Metatables that the runtime itself needs; bindings add the methods.
+ * `reference` is NULL for one that is seldom looked up. */
+static const void *open_metatable(lua_State *L, const void *key, int *reference,
                                   const char *name) {
   const void *pointer;
 
@@ -285,6 +288,10 @@ static const void *open_metatable(lua_State *L, const void *key,
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__name");
   pointer = lua_topointer(L, -1);
+  if (reference != NULL) {
+    lua_pushvalue(L, -1);
+    *reference = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
   return pointer;
 }
@@ -294,12 +301,14 @@ static int open_state(lua_State *L) {
 
   luaL_openlibs(L);
   open_registry(L, rt);
-  rt->task_metatable = open_metatable(L, &rt->task_metatable, "asyncrt.task");
-  rt->group_metatable =
-      open_metatable(L, &rt->group_metatable, "asyncrt.group");
-  rt->event_metatable =
-      open_metatable(L, &rt->event_metatable, "asyncrt.event_object");
-  rt->arms_metatable = open_metatable(L, &rt->arms_metatable, "asyncrt.arms");
+  rt->task_metatable = open_metatable(L, &rt->task_metatable,
+                                      &rt->task_reference, "asyncrt.task");
+  rt->group_metatable = open_metatable(L, &rt->group_metatable,
+                                       &rt->group_reference, "asyncrt.group");
+  rt->event_metatable = open_metatable(
+      L, &rt->event_metatable, &rt->event_reference, "asyncrt.event_object");
+  rt->arms_metatable =
+      open_metatable(L, &rt->arms_metatable, NULL, "asyncrt.arms");
   art_open_coroutine(L);
   lua_getglobal(L, LUA_OSLIBNAME);
   lua_pushcfunction(L, exit_process);
@@ -478,7 +487,7 @@ void *asyncrt_new_event(lua_State *L, asyncrt_prepare_fn prepare, size_t size,
 
   event->prepare = prepare;
   memset(event->data, 0, size);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &art_runtime_of(L)->event_metatable);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, art_runtime_of(L)->event_reference);
   lua_setmetatable(L, -2);
   return event->data;
 }

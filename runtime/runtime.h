@@ -100,6 +100,8 @@ struct asyncrt {
   /* For comparison; their addresses are registry keys of the metatables. */
   const void *event_metatable, *task_metatable, *group_metatable;
   const void *arms_metatable;
+  /* The same metatables in the registry, where it takes less to find them. */
+  int event_reference, task_reference, group_reference;
   art_event_class known_classes[ART_KNOWN_CLASSES];
   char suppressed; /* its address: registry key of the table of rt.suppressed */
   lua_CFunction traceback_function; /* debug.traceback, to know it by */

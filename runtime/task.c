@@ -135,7 +135,7 @@ art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
   task->state = ART_TASK_DONE; /* until nothing below can raise */
   if (rt->options.random_order && art_ready_reserve(rt) != 0)
     art_raise(L, "not enough memory");
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &rt->task_metatable);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->task_reference);
   lua_setmetatable(L, -2);
   for (i = 0; i < arguments; i++) {
     lua_pushvalue(L, function + 1 + i);
