@@ -74,6 +74,10 @@ class Nginx:
         """Ends it and returns "STATUS PATH" of every request."""
         self.process.terminate()
         self.process.wait()
+        return self.log()
+
+    def log(self):
+        """The same, of the requests that were answered so far."""
         return Path(self.folder.name, "access.log").read_text().splitlines()
 
 
