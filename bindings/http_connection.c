@@ -485,16 +485,17 @@ static int connection_is_upgraded(lua_State *L) {
   return 1;
 }
 
-/* connection:sent() -> status, bytes
+/* connection:sent() -> status, bytes, complete
  *
- * Of the response: its status, 0 before it has begun, and how much of its body
- * was sent. */
+ * Of the response: its status, 0 before it has begun, how much of its body was
+ * sent, and whether that is all. */
 static int connection_sent(lua_State *L) {
   art_http_connection *self = art_http_check_connection(L, 1);
 
   lua_pushinteger(L, self->status);
   lua_pushinteger(L, (lua_Integer) self->sent);
-  return 2;
+  lua_pushboolean(L, self->ended && !self->failed);
+  return 3;
 }
 
 /* connection:stream() -> stream */

@@ -121,10 +121,22 @@ function Router:mount(prefix, handler) end
 ---@class asyncrt.http.RouterOptions
 ---@field refuse asyncrt.http.Handler? answers 404, 405 and the like
 
+---@class asyncrt.http.LogEntry
+---@field peer string address of the client
+---@field request asyncrt.http.Request? nil where it was not understood
+---@field status integer 499 where the client was gone before
+---@field bytes integer of the body that were sent
+---@field seconds number
+---@field complete boolean
+
 ---@class asyncrt.http.ServeOptions: asyncrt.net.ServeOptions
 ---@field body_timeout number? seconds of waiting for a body; 60 by default
 ---@field header_timeout number? seconds for a whole head; 10 by default
 ---@field max_body number? bytes; 1 MiB by default
+---@field access_log (asyncrt.Stream|file*|fun(line: string))? a line for each
+---  response
+---@field log_format ("common"|"combined"|fun(entry: asyncrt.http.LogEntry):
+---  string)? "common" by default
 ---@field idle_timeout number? seconds between two requests; 60 by default
 ---@field read_timeout number? seconds for each read of a body; 30 by default
 ---@field write_timeout number? seconds for each write; 30 by default

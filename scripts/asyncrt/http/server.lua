@@ -1,6 +1,8 @@
 --- Serves HTTP/1.1 over the connections of net.serve.
 local core = require("asyncrt.core.http_connection")
+local log = require("asyncrt.http.log")
 local net = require("asyncrt.net")
+local options_ = require("asyncrt.options")
 local rt = require("asyncrt")
 require("asyncrt.http.request")
 require("asyncrt.http.response")
@@ -17,6 +19,10 @@ local UNREAD_MAX = 64 * 1024 -- bytes of a body that is read for its end alone
 ---@field max_body number? bytes; 1 MiB by default
 ---@field max_requests number? on one connection; 1000 by default
 ---@field limits asyncrt.http.Limits? of heads
+---@field access_log any? what a line for each response is written to: a stream,
+---  or a function
+---@field log_format ("common"|"combined"|fun(entry: asyncrt.http.LogEntry):
+---  string)? "common" by default
 ---@field max_connections integer? as for net.serve
 ---@field drain number? as for net.serve
 ---@field on_error any? as for net.serve
@@ -26,18 +32,28 @@ local defaults = {
   body_timeout = 60,
   header_timeout = 10,
   idle_timeout = 60,
-  max_body = 1024 * 1024,
   max_requests = 1000,
   read_timeout = 30,
   write_timeout = 30,
 }
 
-local counts = { max_body = true, max_requests = true }
-local passed_on = {
-  drain = true,
-  max_connections = true,
-  on_error = true,
-  tls = true,
+local MAX_BODY = 1024 * 1024 -- bytes
+
+local known = {
+  access_log = log.is_sink,
+  body_timeout = "seconds",
+  drain = "seconds",
+  header_timeout = "seconds",
+  idle_timeout = "seconds",
+  limits = function(value) return type(value) == "table", "table" end,
+  log_format = log.is_format,
+  max_body = "count",
+  max_connections = "positive",
+  max_requests = "positive",
+  on_error = "any",
+  read_timeout = "seconds",
+  tls = "any",
+  write_timeout = "seconds",
 }
 
 local server = {}
@@ -57,19 +73,36 @@ local function refuse(response, status)
   return response:send(("%d %s\n"):format(status, core.reason(status)))
 end
 
+local function add_to_log(self, connection, request, start)
+  local status, bytes, complete = connection:sent()
+  self.log:add({
+    peer = connection:stream():peer() or "-",
+    request = request,
+    status = status > 0 and status or 499,
+    bytes = bytes,
+    seconds = start and rt.now() - start or 0,
+    complete = complete,
+  })
+end
+
 -- Answers 500 where the handler raises; the error itself goes on.
 local Guard = {}
 
 function Guard:__close(err)
   local connection = self.connection
   self.server.connections[connection] = nil
-  if err == nil or rt.cancelled() then return end
-  if connection:sent() == 0 then
+  if err == nil then return end
+  local failed = not rt.cancelled()
+  local answered = failed and connection:sent() == 0
+  if answered then
     refuse(connection:response(), 500)
-    linger(self.server, self.stream)
-  else
+  elseif failed then
     connection:cut()
   end
+  if self.request then
+    add_to_log(self.server, connection, self.request, self.start)
+  end
+  if answered then linger(self.server, self.stream) end
 end
 
 -- Reads what the handler left of the body; false where that is too much.
@@ -94,31 +127,38 @@ end
 
 -- Answers one request after the other; false where the connection is no longer
 -- the server's.
-local function answer_all(self, connection)
+local function answer_all(self, connection, guard)
   local handler = self.handler
+  local is_logged = self.log ~= nil
   while true do
     local request, response, _, status = connection:next()
     if not request then
-      if status then refuse(connection:response(), status) end
+      if not status then return true end
+      refuse(connection:response(), status)
+      if is_logged then add_to_log(self, connection) end
       return true
     end
+    if is_logged then guard.request, guard.start = request, rt.now() end
     handler(request, response)
-    if not connection:done() then
-      if connection:is_upgraded() then return false end
-      if not complete(request, response) or not connection:done() then
-        return true
-      end
+    local goes_on = connection:done()
+    if not goes_on and not connection:is_upgraded() then
+      goes_on = complete(request, response) and connection:done()
     end
+    if is_logged then
+      add_to_log(self, connection, request, guard.start)
+      guard.request = nil
+    end
+    if not goes_on then return not connection:is_upgraded() end
   end
 end
 
 local function serve_connection(self, stream)
   local connection <close> = core.connection(stream, self.settings)
-  local _ <close> = setmetatable(
+  local guard <close> = setmetatable(
     { server = self, connection = connection, stream = stream }, Guard)
   self.connections[connection] = true
   if self.stopping then connection:stop() end
-  if answer_all(self, connection) then linger(self, stream) end
+  if answer_all(self, connection, guard) then linger(self, stream) end
 end
 
 -- Tells the connections when the server is cancelled: those that wait for a
@@ -133,18 +173,6 @@ local function watch(self)
   rt.sync(rt.never)
 end
 
-local function bad_option(message, ...)
-  error("bad argument #3 to 'serve' (" .. message:format(...) .. ")", 4)
-end
-
-local function check_option(name, value)
-  if type(value) ~= "number" or value ~= value or value < 0 then
-    bad_option("option '%s': non-negative number expected", name)
-  elseif counts[name] and value ~= math.huge and not math.tointeger(value) then
-    bad_option("option '%s': integer expected", name)
-  end
-end
-
 -- Clients that know HTTP/2 too ask which it is to be.
 local function with_protocol(tls)
   if type(tls) ~= "table" or tls.alpn then return tls end
@@ -153,29 +181,14 @@ local function with_protocol(tls)
   return options
 end
 
--- The settings of connections, and the options of net.serve.
-local function read_options(options)
-  local own, for_net, limits = {}, {}, {}
-  for name, value in pairs(defaults) do own[name] = value end
-  for name, value in pairs(options) do
-    if passed_on[name] then
-      for_net[name] = name == "tls" and with_protocol(value) or value
-    elseif name == "limits" then
-      for key, limit in pairs(value) do limits[key] = limit end
-    elseif not defaults[name] then
-      bad_option("unknown option '%s'", tostring(name))
-    else
-      check_option(name, value)
-      own[name] = value
-    end
-  end
-  limits.body = limits.body or own.max_body
-  own.max_body = nil
+-- What the connections have in common; or nil, and what is wrong.
+local function new_settings(options)
+  local own, limits = {}, { body = options.max_body or MAX_BODY }
+  for name, value in pairs(defaults) do own[name] = options[name] or value end
+  for name, value in pairs(options.limits or {}) do limits[name] = value end
   local ok, settings = pcall(core.settings, own, limits)
-  if not ok then
-    bad_option("limits: %s", settings:match("^bad argument.-%((.*)%)$"))
-  end
-  return settings, for_net
+  if ok then return settings end
+  return nil, settings:match("^bad argument.-%((.*)%)$")
 end
 
 --- Serves HTTP until it is cancelled or the listener is closed.
@@ -189,19 +202,35 @@ end
 ---  response: asyncrt.http.Response)
 ---@param options asyncrt.http.ServeOptions?
 function server.serve(address, handler, options)
+  options_.check("serve", 3, options, known)
+  options = options or {}
+  local settings, problem = new_settings(options)
+  if not settings then
+    error("bad argument #3 to 'serve' (limits: " .. problem .. ")", 2)
+  end
   local self = {
-    handler = handler,
     connections = {},
-    unread = rt.buffer(),
+    handler = handler,
+    log = options.access_log and
+      log.new(options.access_log, options.log_format),
+    settings = settings,
     stopping = false,
+    unread = rt.buffer(),
   }
-  local for_net
-  self.settings, for_net = read_options(options or {})
   rt.group(function(group)
     group:spawn_with({ name = "http stop", daemon = true }, watch, self)
+    local writer <close> = self.log
+    if writer then
+      group:spawn_with({ name = "http log", daemon = true }, writer.run, writer)
+    end
     net.serve(address, function(stream)
       serve_connection(self, stream)
-    end, for_net)
+    end, {
+      drain = options.drain,
+      max_connections = options.max_connections,
+      on_error = options.on_error,
+      tls = options.tls and with_protocol(options.tls),
+    })
   end)
 end
 
