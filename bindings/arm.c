@@ -51,9 +51,8 @@ art_event_kind art_arm_prepare(lua_State *L, int key, int value,
   if (prepare != NULL)
     prepare(L, value, op);
   else
-    art_timer_prepare(
-        L, op,
-        art_deadline(asyncrt_now(art_runtime_of(L)), lua_tonumber(L, value)));
+    art_timer_prepare(op, art_deadline(asyncrt_now(art_runtime_of(L)),
+                                       lua_tonumber(L, value)));
   return kind;
 }
 

@@ -60,8 +60,7 @@ static int starve(socket_listener *self, const char *reason) {
             reason);
   }
   art_starved_add(&self->starved);
-  if (self->retry.timer.heap_index == 0 &&
-      art_timers_reserve(&rt->timers, 1) == 0) {
+  if (self->retry.timer.heap_index == 0) {
     self->retry.timer.at = now + RETRY_NS;
     art_timer_arm(&rt->timers, &self->retry.timer);
   }
@@ -176,6 +175,7 @@ static void socket_close(art_listener *listener) {
   socket_listener *self = self_of(listener);
 
   relieve(self);
+  art_timers_release(&listener->rt->timers, 1);
   if (listener->watcher.watched)
     art_poll_remove(listener->rt, &listener->watcher);
   remove_path(self);
@@ -304,7 +304,7 @@ static socket_listener *new_listener(asyncrt *rt, int fd,
   socket_listener *self = calloc(1, sizeof(*self));
   art_quota *quota = calloc(1, sizeof(*quota));
 
-  if (self == NULL || quota == NULL) {
+  if (self == NULL || quota == NULL || art_timers_hold(&rt->timers, 1) != 0) {
     free(self);
     free(quota);
     return NULL;

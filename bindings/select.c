@@ -233,7 +233,7 @@ static int select_sync_timeout(lua_State *L) {
   task = art_task_of(L);
   ops = art_ops_take(L, task, 2);
   art_arm_prepare(L, 2, 2, &ops[0]);
-  art_timer_prepare(L, &ops[1], at);
+  art_timer_prepare(&ops[1], at);
   ops[1].type = &art_time_limit_op;
   return art_perform_any(L, task, limited);
 }

@@ -164,6 +164,10 @@ static art_stream_times *times_of(art_stream *stream) {
   if (times != NULL) return times;
   times = calloc(1, sizeof(*times));
   if (times == NULL) return NULL;
+  if (art_timers_hold(&stream->rt->timers, 1) != 0) {
+    free(times);
+    return NULL;
+  }
   times->timer.timer.kind = ART_TIMER_CALLBACK;
   times->timer.fire = on_limit;
   times->stream = stream;
@@ -205,8 +209,7 @@ static bool linger(art_stream *stream) {
 
   if (stream->queued == 0 || stream->write_error != 0) return false;
   times = times_of(stream);
-  if (times == NULL || art_timers_reserve(&stream->rt->timers, 1) != 0)
-    return false;
+  if (times == NULL) return false;
   times->timer.timer.at =
       stream->type->patient ? UINT64_MAX : art_deadline(now, ART_STREAM_LINGER);
   art_timer_arm(&stream->rt->timers, &times->timer.timer);
@@ -262,6 +265,7 @@ void art_stream_close_below(art_stream *below, bool reset) {
 
 void art_stream_free(art_stream *stream) {
   asyncrt_handle_closed(stream->rt, &stream->handle);
+  if (stream->times != NULL) art_timers_release(&stream->rt->timers, 1);
   free(stream->times);
   art_poll_free(stream->rt, &stream->watcher);
 }

@@ -91,20 +91,18 @@ static art_ticker *check_ticker(lua_State *L) {
   return art_check_self(L, 1, "asyncrt.ticker");
 }
 
-static void prepare(lua_State *L, asyncrt_op *op, art_ticker *ticker) {
+static void prepare(asyncrt_op *op, art_ticker *ticker) {
   op->type = &wait_op;
   op->object = ticker;
-  if (art_timers_reserve(&ticker->rt->timers, 1) != 0)
-    art_raise(L, "not enough memory");
 }
 
 static void prepare_wait(lua_State *L, int index, asyncrt_op *op) {
-  prepare(L, op, lua_touserdata(L, index));
+  prepare(op, lua_touserdata(L, index));
 }
 
 static void prepare_wait_evt(lua_State *L, int index, asyncrt_op *op) {
   lua_getiuservalue(L, index, 1);
-  prepare(L, op, lua_touserdata(L, -1));
+  prepare(op, lua_touserdata(L, -1));
 }
 
 /* ticker:wait() -> integer
@@ -116,7 +114,7 @@ static int ticker_wait(lua_State *L) {
   art_ticker *ticker = check_ticker(L);
   asyncrt_op *op = asyncrt_prepare(L, &wait_op, ticker);
 
-  prepare(L, op, ticker);
+  prepare(op, ticker);
   return asyncrt_perform(L, op);
 }
 

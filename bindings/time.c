@@ -45,15 +45,14 @@ static int time_sleep(lua_State *L) {
 
   if (at == 0) return time_yield(L);
   op = asyncrt_prepare(L, &art_timer_op, NULL);
-  art_timer_prepare(L, op, at);
+  art_timer_prepare(op, at);
   return asyncrt_perform(L, op);
 }
 
 static void prepare_after(lua_State *L, int index, asyncrt_op *op) {
   const double *seconds = asyncrt_event_data(L, index);
 
-  art_timer_prepare(L, op,
-                    art_deadline(asyncrt_now(art_runtime_of(L)), *seconds));
+  art_timer_prepare(op, art_deadline(asyncrt_now(art_runtime_of(L)), *seconds));
 }
 
 /* after(seconds) -> event
@@ -79,7 +78,7 @@ static void prepare_at(lua_State *L, int index, asyncrt_op *op) {
     while (at > 0 && in_seconds(at - 1) >= *when) at--;
     while (in_seconds(at) < *when) at++;
   }
-  art_timer_prepare(L, op, at);
+  art_timer_prepare(op, at);
 }
 
 /* at(time) -> event

@@ -87,7 +87,8 @@ void art_arms_drop(art_arms *arms) {
   for (place = 0; place < arms->used; place++)
     if (arms->places[place] == KEPT || arms->places[place] == BRIEF)
       art_op_disarm(arms->rt, &arms->ops[place]);
-  arms->used = 0;
+  art_timers_release(&arms->rt->timers, arms->capacity);
+  arms->used = arms->capacity = 0;
 }
 
 /* --- Making and changing --- */
@@ -125,6 +126,8 @@ static void grow(lua_State *L, art_arms *arms, int index) {
 
   if (capacity > MOST_ARMS) art_raise(L, "too many arms");
   block = lua_newuserdatauv(L, capacity * each, 0);
+  if (art_timers_hold(&arms->rt->timers, capacity - old.capacity) != 0)
+    art_raise(L, "not enough memory");
   for (place = 0; place < arms->used; place++)
     if (arms->places[place] == KEPT) unlink_to_pending(arms, place);
   lay_out(arms, block, capacity);
@@ -267,7 +270,7 @@ static void prepare(lua_State *L, const art_arms *arms, uint32_t place,
     arms->prepare[place](L, lua_gettop(L), op);
     return;
   }
-  art_timer_prepare(L, op,
+  art_timer_prepare(op,
                     art_deadline(asyncrt_now(arms->rt), lua_tonumber(L, -1)));
 }
 
@@ -423,8 +426,6 @@ static int perform_now(lua_State *L, art_task *task, art_done as_table) {
   int results;
 
   if (art_arms_are_table(arms)) return as_table(L, 0);
-  if (art_timers_reserve(&arms->rt->timers, arms->pending_count) != 0)
-    art_raise(L, "not enough memory");
   results = attempt_at_once(L, arms);
   if (results != ASYNCRT_NOT_READY) return results - 1;
   luaL_checkstack(L, LUA_MINSTACK, "too many arms");

@@ -371,6 +371,7 @@ void art_ops_give(art_task *task) {
 
   task->wait.ops = NULL;
   if (ops == NULL || ops == &task->op) return;
+  art_timers_release(&rt->timers, task->wait.count);
   if (class >= ART_OPS_CLASSES) {
     free(ops);
   } else {
@@ -386,14 +387,16 @@ asyncrt_op *art_ops_take(lua_State *L, art_task *task, uint32_t count) {
   uint32_t i;
 
   art_ops_give(task);
-  if (art_timers_reserve(&rt->timers, count) != 0)
-    art_raise(L, "not enough memory");
   if (class < ART_OPS_CLASSES && rt->free_ops[class] != NULL) {
     ops = rt->free_ops[class];
     rt->free_ops[class] = *(void **) (void *) ops;
   } else {
     ops = malloc(size_of_class(class));
     if (ops == NULL) art_raise(L, "not enough memory");
+  }
+  if (art_timers_hold(&rt->timers, count) != 0) {
+    free(ops);
+    art_raise(L, "not enough memory");
   }
   memset(ops, 0, count * sizeof(*ops));
   for (i = 0; i < count; i++) ops[i].wait = &task->wait;

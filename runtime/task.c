@@ -119,6 +119,15 @@ void art_task_ready(art_task *task) {
   rt->ready_last = task;
 }
 
+/* Anchors the value on the top, with a place for the timer of its waits. */
+static uint32_t anchor_with_timer(lua_State *L, asyncrt *rt) {
+  uint32_t anchor = art_anchor(L, rt);
+
+  if (art_timers_hold(&rt->timers, 1) == 0) return anchor;
+  art_unanchor(L, rt, anchor);
+  art_raise(L, "not enough memory");
+}
+
 art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
                        bool daemon) {
   asyncrt *rt = art_runtime_of(L);
@@ -156,7 +165,7 @@ art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
     task->bound = true;
   }
   lua_pushvalue(L, -1);
-  task->anchor = art_anchor(L, rt);
+  task->anchor = anchor_with_timer(L, rt);
   lua_replace(L, function);
   lua_settop(L, function);
 
@@ -273,6 +282,7 @@ static void finish(lua_State *L, art_task *task, int index, int results) {
   if (rt->guarded == task) rt->guarded = NULL;
   rt->tasks--;
   art_ops_give(task);
+  art_timers_release(&rt->timers, 1);
   while ((op = task->joiners.first) != NULL) asyncrt_op_complete(op);
   if (group != NULL) {
     task->group = NULL;

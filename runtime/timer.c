@@ -12,7 +12,7 @@
 #define ARITY 4u
 
 int art_timers_reserve(art_timers *timers, uint32_t extra) {
-  uint32_t needed = timers->count + extra;
+  uint32_t needed = timers->count + timers->held + extra;
   uint32_t capacity = timers->capacity > 0 ? timers->capacity : 64;
   art_timer_entry *heap;
 
@@ -23,6 +23,17 @@ int art_timers_reserve(art_timers *timers, uint32_t extra) {
   timers->heap = heap;
   timers->capacity = capacity;
   return 0;
+}
+
+int art_timers_hold(art_timers *timers, uint32_t places) {
+  int error = art_timers_reserve(timers, places);
+
+  if (error == 0) timers->held += places;
+  return error;
+}
+
+void art_timers_release(art_timers *timers, uint32_t places) {
+  timers->held -= places;
 }
 
 void art_timers_free(art_timers *timers) {
@@ -71,9 +82,6 @@ void art_timer_arm(art_timers *timers, asyncrt_timer *timer) {
   art_timer_entry entry = {timer->at, timers->sequence++, timer};
 
   if (timer->at == UINT64_MAX) return;
-  /* Room was reserved where the timer was prepared; a task that prepared
-   * several at once may still meet a full heap. */
-  if (art_timers_reserve(timers, 1) != 0) abort();
   sift_up(timers, timers->count++, entry);
 }
 
@@ -174,12 +182,10 @@ const asyncrt_op_type art_time_limit_op = {
     timer_finish, timer_describe, ASYNCRT_OP_LAST,
 };
 
-void art_timer_prepare(lua_State *L, asyncrt_op *op, uint64_t at) {
+void art_timer_prepare(asyncrt_op *op, uint64_t at) {
   op->type = &art_timer_op;
   op->object = NULL;
   op->u.timer.at = at;
   op->u.timer.heap_index = 0;
   op->u.timer.kind = ART_TIMER_OP;
-  if (art_timers_reserve(&art_runtime_of(L)->timers, 1) != 0)
-    art_raise(L, "not enough memory");
 }

@@ -26,15 +26,22 @@ typedef struct art_timer_entry {
 typedef struct art_timers {
   art_timer_entry *heap; /* owned */
   uint32_t count, capacity;
+  uint32_t held; /* places kept free for timers that arm at any time */
   uint64_t sequence;
 } art_timers;
 
-/* Makes room for `extra` more timers, so that arming cannot fail. Returns
- * UV_ENOMEM without memory. */
+/* Makes room for `extra` timers that are armed at once, so that arming cannot
+ * fail. Returns UV_ENOMEM without memory. */
 int art_timers_reserve(art_timers *timers, uint32_t extra);
+
+/* The same for timers that may be armed at any time, until their places are
+ * given back: each task holds one for what it waits for, more where it selects
+ * among several. */
+int art_timers_hold(art_timers *timers, uint32_t places);
+void art_timers_release(art_timers *timers, uint32_t places);
 void art_timers_free(art_timers *timers);
 
-/* A timer at UINT64_MAX never fires and takes no place. */
+/* There must be room. A timer at UINT64_MAX never fires and takes no place. */
 void art_timer_arm(art_timers *timers, asyncrt_timer *timer);
 void art_timer_disarm(art_timers *timers, asyncrt_timer *timer);
 
@@ -62,7 +69,7 @@ extern const asyncrt_op_type art_timer_op;
  * tie. */
 extern const asyncrt_op_type art_time_limit_op;
 
-/* Prepares `op` as a timer that is due at `at`; raises without memory. */
-void art_timer_prepare(lua_State *L, asyncrt_op *op, uint64_t at);
+/* Prepares `op` as a timer that is due at `at`. */
+void art_timer_prepare(asyncrt_op *op, uint64_t at);
 
 #endif

@@ -145,6 +145,30 @@ static void test_reserved_room_is_kept(void) {
   CHECK(timers.heap == NULL && timers.count == 0 && timers.capacity == 0);
 }
 
+static void test_held_places_are_for_their_holders(void) {
+  art_timers timers = {0};
+  uint32_t i, capacity;
+
+  memset(entries, 0, sizeof(entries));
+  CHECK(art_timers_hold(&timers, 2) == 0);
+  for (i = 0; i < 1000; i++) {
+    arm(&timers, &entries[i], i, i);
+    CHECK(timers.count + 2 <= timers.capacity);
+  }
+  capacity = timers.capacity;
+  while (timers.count + 2 < capacity) {
+    arm(&timers, &entries[i], i, i);
+    i++;
+  }
+  CHECK(timers.capacity == capacity);
+  art_timer_arm(&timers, &entries[i].timer);
+  art_timer_arm(&timers, &entries[i + 1].timer);
+  CHECK(timers.capacity == capacity && timers.count == capacity);
+  art_timers_release(&timers, 2);
+  CHECK(timers.held == 0);
+  art_timers_free(&timers);
+}
+
 /* Seconds become a deadline: rounded up, never wrapped around. */
 static void test_deadlines(void) {
   const uint64_t now = 5000000000u;
@@ -174,6 +198,7 @@ int main(void) {
   test_equal_deadlines_in_arming_order();
   test_never_takes_no_place();
   test_reserved_room_is_kept();
+  test_held_places_are_for_their_holders();
   test_deadlines();
   return EXIT_SUCCESS;
 }
