@@ -132,7 +132,7 @@ static int deadline_close(lua_State *L) {
 }
 
 static int deadline_gc(lua_State *L) {
-  art_timed_scope **box = lua_touserdata(L, 1);
+  art_timed_scope **box = art_check_self(L, 1, "asyncrt.deadline");
 
   if (*box != NULL) (*box)->box = NULL; /* the scope is closed with its task */
   return 0;

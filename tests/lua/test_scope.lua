@@ -598,4 +598,45 @@ function TestMany:test_many_timeouts_leave_nothing_behind()
   lu.assertEquals(timed(rt.sleep, 1), 1.0)
 end
 
+TestForgottenDeadline = {}
+
+function TestForgottenDeadline:test_a_collected_one_still_limits_its_task()
+  local caught, at
+  rt.group({ on_error = "collect" }, function(g)
+    local start = rt.now()
+    g:spawn(function()
+      local _ = rt.deadline(2)
+      _ = nil
+      collectgarbage()
+      collectgarbage()
+      caught = not rt.pcall_all(rt.sleep, 5)
+      at = rt.now() - start
+    end):join()
+  end)
+
+  lu.assertTrue(caught)
+  lu.assertEquals(at, 2)
+end
+
+function TestForgottenDeadline:test_one_collected_after_its_task_is_harmless()
+  local kept
+  rt.spawn(function() kept = rt.deadline(2) end):join()
+  kept = nil
+  collectgarbage()
+  rt.sleep(3)
+
+  lu.assertNil(kept)
+  lu.assertEquals(rt.cancelled(), false)
+end
+
+function TestForgottenDeadline:test_its_finalizer_checks_what_it_gets()
+  local d <close> = rt.deadline(1)
+  local finalize = getmetatable(d).__gc
+
+  for _, bad in ipairs({ 1, "x", io.stdout, rt.channel() }) do
+    lu.assertErrorMsgContains("asyncrt.deadline expected", finalize, bad)
+  end
+  lu.assertErrorMsgContains("asyncrt.deadline expected", finalize)
+end
+
 harness.run()
