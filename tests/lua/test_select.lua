@@ -467,4 +467,52 @@ function TestMany:test_memory_stays_flat()
   task:join()
 end
 
+TestTableOfArms = {}
+
+function TestTableOfArms:test_a_float_key_of_an_integer_is_that_integer()
+  local key = rt.select({ [1.0] = rt.always() })
+  lu.assertEquals(math.type(key), "integer")
+  lu.assertEquals(rt.select({ [1.5] = rt.always(), [2^53] = rt.never }), 1.5)
+end
+
+function TestTableOfArms:test_a_guard_may_change_it()
+  local arms = {}
+  arms.a = rt.guard(function()
+    arms.a, arms.b, arms.c = nil, nil, rt.always("c")
+    return rt.never
+  end)
+  arms.b = rt.always("b")
+
+  lu.assertEquals({ rt.select(arms) }, { "b", "b" })
+end
+
+function TestTableOfArms:test_another_task_may_empty_it_while_it_is_waited_for()
+  local e = rt.event()
+  local arms = { rt.channel(), event = e }
+  local task = rt.spawn(rt.select, arms)
+  rt.yield()
+  arms[1], arms.event = nil, nil
+  collectgarbage()
+  e:set("set")
+
+  lu.assertEquals({ task:join() }, { true, "event", "set" })
+end
+
+function TestTableOfArms:test_another_task_may_change_it_while_its_task_gives_way()
+  local e = rt.event()
+  e:set()
+  local arms, last = { event = e }, nil
+  rt.spawn(function()
+    arms.event = nil
+    for i = 1, 200 do arms[i] = rt.never end
+  end)
+  for _ = 1, 300 do
+    if not arms.event then break end
+    last = rt.select(arms)
+  end
+
+  lu.assertEquals(last, "event")
+  lu.assertNil(arms.event)
+end
+
 harness.run()

@@ -281,4 +281,30 @@ function TestListener:test_its_options_are_those_of_the_connections()
   lu.assertEquals(rt.now() - before, 5.0)
 end
 
+TestCopyAndWrite = {}
+
+function TestCopyAndWrite:test_a_copy_raises_where_a_write_waits_and_loses_nothing()
+  for _, write in ipairs({
+    function(to) return to:write("tail") end,
+    function(to) return select(2, rt.select({ to:write_evt("tail"), rt.never })) end,
+  }) do
+    local source, from = testing.stream_pair()
+    local to, sink = testing.stream_pair(10)
+    local copier = rt.spawn(pcall, rt.copy, from, to)
+    rt.yield()
+    to:write(("x"):rep(20))
+    local writer = rt.spawn(write, to)
+    rt.yield()
+    source:write("bytes")
+    local _, copied, err = copier:join()
+
+    lu.assertFalse(copied)
+    lu.assertStrContains(err, "another task is already writing")
+    lu.assertEquals(sink:read(20), ("x"):rep(20))
+    lu.assertEquals({ writer:join() }, { true, true })
+    lu.assertEquals({ sink:read(), from:read() }, { "tail", "bytes" })
+    for _, stream in ipairs({ source, from, to, sink }) do stream:close() end
+  end
+end
+
 harness.run()
