@@ -40,14 +40,18 @@ static const asyncrt_op_type wait_op = {
     wait_finish, wait_describe, ASYNCRT_OP_EXTERNAL};
 
 static void on_beat(uv_timer_t *timer) {
-  asyncrt_op *op = metronome.waiting.first;
+  asyncrt_op *op;
 
   (void) timer;
   metronome.beats++;
+  op = metronome.waiting.first;
   while (op != NULL) {
-    asyncrt_op *next = op->next;
-    if (op->u.integer <= metronome.beats) asyncrt_op_complete(op);
-    op = next;
+    if (op->u.integer <= metronome.beats) {
+      asyncrt_op_complete(op); /* would also disarm its rivals in this queue */
+      op = metronome.waiting.first;
+    } else {
+      op = op->next;
+    }
   }
 }
 
