@@ -1,6 +1,7 @@
 /* The HTTP client: when libcurl is called, and what it keeps. */
 #include "client.h"
 
+#include "ending.h"
 #include "runtime.h"
 #include "transfer.h"
 
@@ -140,6 +141,7 @@ static CURLcode set_common(art_client *client, art_slot *slot) {
       curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, slot),
       client->cookies ? curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "")
                       : CURLE_OK,
+      art_ending_watch(client, easy),
       curl_easy_setopt(easy, CURLOPT_USERAGENT, "asyncrt/" ASYNCRT_VERSION),
       /* Should a name have escaped us: its thread is not waited for. */
       curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L),

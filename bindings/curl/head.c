@@ -108,6 +108,10 @@ const char *art_head_find(const art_head *head, const char *lower_case,
   return NULL;
 }
 
+bool art_head_is_first_version(const art_head *head) {
+  return head->size > 7 && memcmp(head->data, "HTTP/1.", 7) == 0;
+}
+
 /* --- Lua --- */
 
 static void push_lower(lua_State *L, slice text) {

@@ -24,6 +24,9 @@ bool art_head_add(art_head *head, const char *line, size_t size);
 const char *art_head_find(const art_head *head, const char *lower_case,
                           size_t *size);
 
+/* Whether it is of HTTP/1.0 or 1.1. */
+bool art_head_is_first_version(const art_head *head);
+
 /* Pushes status, reason, version and a table of the fields; returns 4. */
 int art_head_push(lua_State *L, const art_head *head);
 

@@ -174,6 +174,7 @@ static void set_method(request *self) {
                                  (curl_off_t) size));
     check(self, curl_easy_setopt(self->easy, CURLOPT_COPYPOSTFIELDS, body));
   } else if (strcmp(method, "HEAD") == 0) {
+    transfer->is_bodiless = true;
     check(self, curl_easy_setopt(self->easy, CURLOPT_NOBODY, 1L));
     return;
   }
@@ -205,6 +206,15 @@ static void set_limits(request *self) {
                                (long) connect));
 }
 
+/* Before 8.0 libcurl cannot use a connection again that spoke HTTP/2 without
+ * asking: then each request has one of its own. */
+static void set_fresh(request *self) {
+  if (curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000) return;
+  self->transfer->is_plain = false;
+  check(self, curl_easy_setopt(self->easy, CURLOPT_FRESH_CONNECT, 1L));
+  check(self, curl_easy_setopt(self->easy, CURLOPT_FORBID_REUSE, 1L));
+}
+
 static long http_version(lua_State *L) {
   if (text_option(L, OPTIONS, "http2", NULL) != NULL)
     return CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
@@ -219,6 +229,7 @@ static void set_protocol(request *self) {
   bool decodes = art_option_boolean(self->L, OPTIONS, "decompress", true);
 
   self->transfer->decodes = decodes;
+  if (version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE) set_fresh(self);
   if (slot->version != version) {
     slot->version = version;
     check(self, curl_easy_setopt(self->easy, CURLOPT_HTTP_VERSION, version));

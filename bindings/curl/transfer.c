@@ -1,6 +1,7 @@
 /* A transfer: a request and its response, as a stream. */
 #include "transfer.h"
 
+#include "ending.h"
 #include "error.h"
 #include "failure.h"
 #include "op.h"
@@ -62,8 +63,12 @@ static void detach(art_transfer *transfer) {
   transfer->is_over = true;
   transfer->stream.handle.site = NULL; /* it holds nothing open any more */
   art_timer_disarm(&client->rt->timers, &transfer->timer.timer);
-  if (transfer->is_added)
+  if (transfer->is_added) {
+    /* libcurl forgets to free what it has kept meanwhile. */
+    if (transfer->is_paused_in)
+      curl_easy_pause(transfer->slot->easy, CURLPAUSE_CONT);
     curl_multi_remove_handle(client->multi, transfer->slot->easy);
+  }
   if (transfer->slot != NULL)
     art_slot_give(client, transfer->slot, transfer->is_plain);
   transfer->slot = NULL;
@@ -103,6 +108,9 @@ void art_transfer_done(art_transfer *transfer, CURLcode result) {
     art_failure_tell(transfer, result);
   else if (!transfer->head.is_complete)
     art_transfer_fail(transfer, "EPROTO", "the response has no head");
+  else if (art_ending_is_missing(transfer) && !transfer->is_discarding)
+    art_transfer_fail(transfer, "ETRUNCATED",
+                      "the connection ended, and TLS has not told so");
   art_transfer_finish(transfer);
 }
 
@@ -234,6 +242,7 @@ static int on_connected(void *user, char *address, char *local, int port,
     return CURL_PREREQFUNC_ABORT;
   }
   transfer->is_connected = true;
+  art_ending_connected(transfer);
   moved(transfer);
   arm_limit(transfer);
   return CURL_PREREQFUNC_OK;
@@ -349,6 +358,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user) {
   art_stream *stream = &transfer->stream;
 
   size *= count;
+  if (transfer->is_over) return size; /* see detach */
   /* What is being decompressed cannot stop in its middle: libcurl would keep
    * all that the bytes it has make. */
   if (!transfer->is_encoded && !transfer->is_discarding &&

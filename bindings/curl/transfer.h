@@ -42,11 +42,14 @@ typedef struct art_transfer {
   size_t out_start, out_end, out_capacity;
 
   int socket_error; /* why no socket was opened, or 0: a negative UV_E* */
+  const void *tls;  /* borrowed; what its connection is to OpenSSL, or NULL */
   const char *code; /* static; of its failure, or NULL */
   char reason[CURL_ERROR_SIZE];
-  bool is_secure : 1; /* https */
-  bool is_plain : 1;  /* nothing was set that the next one must not have */
-  bool is_added : 1;  /* the multi handle has it */
+  bool end_is_told : 1; /* by TLS */
+  bool is_bodiless : 1; /* the response to HEAD */
+  bool is_secure : 1;   /* https */
+  bool is_plain : 1;    /* nothing was set that the next one must not have */
+  bool is_added : 1;    /* the multi handle has it */
   bool is_connected : 1;
   bool is_over : 1;       /* nothing will come any more */
   bool is_discarding : 1; /* the body of a redirect: only its end counts */

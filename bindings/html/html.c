@@ -158,7 +158,7 @@ static int parser_finish(lua_State *L) {
   parser *p = check_parser(L);
 
   if (!p->chosen) choose_encoding(p);
-  art_html_decode(&p->decoder, NULL, 0, true);
+  art_html_decode(&p->decoder, "", 0, true);
   parse_tags(L, p);
   htmlParseChunk(p->xml, NULL, 0, 1);
   if (p->links.no_memory || p->xml->errNo == XML_ERR_NO_MEMORY)
