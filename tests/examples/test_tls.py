@@ -1,5 +1,6 @@
 """TLS as other programs see it: openssl, gnutls-cli, curl and Python."""
 
+import contextlib
 import re
 import socket
 import ssl
@@ -314,7 +315,8 @@ class PythonClient(TestCase):
                 with connect(server) as conn:
                     self.assertEqual(ask(conn, "echo on"), "on")
             for one in stalled:
-                self.assertEqual(one.recv(1), b"")
+                with contextlib.suppress(ConnectionResetError):
+                    self.assertEqual(one.recv(1), b"")
                 one.close()
             server.stop()
             errors = server.stderr()
@@ -481,7 +483,7 @@ class OpensslServer(TestCase):
             self.server.say(line)
             self.assertEqual(out.readline(), f"{line}\tnil\n")
         self.server.say("Q") # it says nothing to its client
-        self.assertIn("ETRUNCATED\t", out.readline())
+        self.assertRegex(out.readline(), "^(ETRUNCATED|ECONNRESET)\t")
 
     def test_a_server_that_wants_to_renegotiate(self):
         self.start("-tls1_2")
