@@ -255,15 +255,17 @@ static void prepare_event(lua_State *L, int index, asyncrt_op *op) {
   prepare(L, op, lua_touserdata(L, index));
 }
 
-art_listener *art_check_listener(lua_State *L, int arg) {
+bool art_is_listener(lua_State *L, int arg) {
   asyncrt_prepare_fn prepare_fn = NULL;
+
+  return art_event_of(L, arg, &prepare_fn) == ART_EVENT_BASE &&
+         prepare_fn == prepare_event;
+}
+
+art_listener *art_check_listener(lua_State *L, int arg) {
   art_listener **box = lua_touserdata(L, arg);
 
-  if (art_event_of(L, arg, &prepare_fn) != ART_EVENT_BASE ||
-      prepare_fn != prepare_event) {
-    luaL_typeerror(L, arg, "listener");
-    return NULL;
-  }
+  if (!art_is_listener(L, arg)) luaL_typeerror(L, arg, "listener");
   if (*box == NULL) art_raise_argument(L, arg, "the listener is closed");
   return *box;
 }

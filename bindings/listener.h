@@ -66,6 +66,8 @@ static inline art_listener **art_listener_self(lua_State *L, int arg) {
   return art_check_self(L, arg, "listener");
 }
 
+/* Whether there is a listener, open or closed. */
+bool art_is_listener(lua_State *L, int arg);
 /* The listener at `arg`; raises where there is none, or where it is closed. */
 art_listener *art_check_listener(lua_State *L, int arg);
 

@@ -14,10 +14,10 @@ static tls_scratch *scratch_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* state(value) -> "open" | "busy" | "closed" | nil
+/* state(value) -> "open" | "busy" | "shut" | "closed" | nil
  *
  * What can be done with a stream; nil for anything else. Busy is one that a
- * task waits for. */
+ * task waits for, shut one whose sending side has ended. */
 static int state(lua_State *L) {
   const char *text = NULL;
 
@@ -25,7 +25,25 @@ static int state(lua_State *L) {
     const art_stream *stream = *(art_stream **) lua_touserdata(L, 1);
 
     text = stream == NULL              ? "closed"
+           : stream->shut              ? "shut"
            : art_stream_in_use(stream) ? "busy"
+                                       : "open";
+  }
+  lua_pushstring(L, text);
+  return 1;
+}
+
+/* listener_state(value) -> "open" | "secure" | "closed" | nil
+ *
+ * The same for a listener; secure is one with TLS. */
+static int listener_state(lua_State *L) {
+  const char *text = NULL;
+
+  if (art_is_listener(L, 1)) {
+    const art_listener *listener = *(art_listener **) lua_touserdata(L, 1);
+
+    text = listener == NULL            ? "closed"
+           : listener->upgrade != NULL ? "secure"
                                        : "open";
   }
   lua_pushstring(L, text);
@@ -74,6 +92,28 @@ static int start(lua_State *L) {
   return 1;
 }
 
+/* renew(stream, [ask]) -> boolean
+ *
+ * Renews this side's key, and asks the other side to do so too: for tests,
+ * since libssl does it by itself when it is time. False where it cannot be
+ * done. */
+static int renew(lua_State *L) {
+  art_stream *stream = art_check_stream(L, 1);
+  tls_stream *self = tls_of(stream);
+  int done = 0;
+
+  if (self != NULL && self->established) {
+    tls_enter(self, TLS_TALK);
+    done = SSL_key_update(self->ssl, lua_toboolean(L, 2)
+                                         ? SSL_KEY_UPDATE_REQUESTED
+                                         : SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
+           SSL_do_handshake(self->ssl) == 1;
+    tls_leave(self);
+  }
+  lua_pushboolean(L, done);
+  return 1;
+}
+
 /* --- Listeners --- */
 
 typedef struct tls_upgrade {
@@ -109,10 +149,8 @@ static int secure(lua_State *L) {
   tls_context *context = tls_check_context(L, 2);
   tls_upgrade *upgrade;
 
-  if (context->config->server == NULL)
-    art_raise_argument(L, 2, "the context has no certificate");
-  if (listener->upgrade != NULL)
-    art_raise_argument(L, 1, "the listener has TLS already");
+  if (context->config->server == NULL || listener->upgrade != NULL)
+    art_raise_argument(L, 1, "not to be used so");
   upgrade = calloc(1, sizeof(*upgrade));
   if (upgrade == NULL) art_raise(L, "not enough memory");
   upgrade->upgrade.apply = upgrade_apply;
@@ -127,7 +165,8 @@ static int secure(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"about", about},   {"context", tls_new_context},
-    {"secure", secure}, {"start", start},
+    {"secure", secure}, {"listener_state", listener_state},
+    {"renew", renew},   {"start", start},
     {"state", state},   {NULL, NULL},
 };
 

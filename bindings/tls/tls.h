@@ -30,6 +30,8 @@ typedef struct tls_host {
   SSL_CTX *context; /* owned */
 } tls_host;
 
+typedef struct tls_session tls_session;
+
 /* What a context was last loaded with: never changed while connections use it.
  */
 typedef struct tls_config {
@@ -43,13 +45,15 @@ typedef struct tls_config {
   size_t host_count;
   unsigned char *protocols; /* owned; of ALPN, as they are sent; or NULL */
   unsigned protocols_size;
-  int lowest, highest; /* versions; 0: whatever there is */
-  bool verify;         /* the server */
-  bool require_client; /* to have a certificate */
-  double limit;        /* seconds for a handshake */
-  unsigned most;       /* unfinished handshakes of a server */
-  unsigned unfinished; /* in `handshakes` */
-  art_link handshakes; /* of servers, the oldest first */
+  int lowest, highest;    /* versions; 0: whatever there is */
+  bool verify;            /* the server */
+  bool require_client;    /* to have a certificate */
+  double limit;           /* seconds for a handshake */
+  unsigned most;          /* unfinished handshakes of a server */
+  unsigned unfinished;    /* in `handshakes` */
+  art_link handshakes;    /* of servers, the oldest first */
+  tls_session *sessions;  /* owned; of clients, or NULL */
+  uint64_t session_count; /* that there ever were */
 } tls_config;
 
 /* What Lua code and listeners hold. */
@@ -148,6 +152,12 @@ void tls_leave(tls_stream *self);
 
 /* Begins the handshake; `limit` is in seconds. */
 void tls_begin(tls_stream *self, double limit);
+
+/* Sessions of clients: keeps one that a server has granted, goes on with one
+ * that there is, frees them. */
+int tls_on_session(SSL *ssl, SSL_SESSION *session);
+void tls_resume_session(tls_stream *self);
+void tls_free_sessions(tls_config *config);
 
 /* Calls libssl to go on with the handshake. May free the stream. */
 void tls_drive(tls_stream *self);

@@ -46,6 +46,7 @@ static void free_config(tls_config *config) {
   }
   free(config->hosts);
   free(config->protocols);
+  tls_free_sessions(config);
   free(config);
 }
 
@@ -201,6 +202,9 @@ SSL_CTX *tls_client_of(tls_config *config) {
   if (config->protocols != NULL)
     SSL_CTX_set_alpn_protos(context, config->protocols, config->protocols_size);
   SSL_CTX_set_verify(context, config->verify ? SSL_VERIFY_PEER : 0, NULL);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT |
+                                              SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, tls_on_session);
   ERR_clear_error();
   config->client = context;
   return context;

@@ -102,7 +102,10 @@ void tls_begin(tls_stream *self, double limit) {
   self->limit.fire = on_limit;
   self->limit.timer.at = art_deadline(asyncrt_now(rt), limit);
   art_timer_arm(&rt->timers, &self->limit.timer);
-  if (self->server) add_unfinished(self);
+  if (self->server)
+    add_unfinished(self);
+  else
+    tls_resume_session(self);
   tls_drive(self);
 }
 

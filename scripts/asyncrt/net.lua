@@ -139,10 +139,10 @@ function net.serve(address, handler, options)
     local limits = { max_connections = server.max_connections }
     address = assert(core.listen(address, limits))
   end
-  if server.tls then
-    assert(require("asyncrt.secure").listener(address, server.tls, SERVE))
-  end
   local listener <close> = address
+  if server.tls then
+    assert(require("asyncrt.secure").listener(listener, server.tls, SERVE))
+  end
   server.listener = listener
   server.handler = handler
   if server.on_error == nil or server.on_error == "log" then

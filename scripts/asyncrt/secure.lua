@@ -91,6 +91,8 @@ local function check_stream(conn, call)
       :format(call.name, type(conn)))
   elseif state == "busy" then
     raise(call, 2, "another task is using this stream")
+  elseif state == "shut" then
+    raise(call, 2, "this stream was shut down")
   end
   return state == "open"
 end
@@ -130,6 +132,15 @@ end
 --- Makes a listener one with TLS.
 ---@param call asyncrt.secure.Call
 function secure.listener(listener, options, call)
+  local state = core.listener_state(listener)
+  if not state then
+    raise(call, 1, ("bad argument #1 to '%s' (listener expected, got %s)")
+      :format(call.name, type(listener)))
+  elseif state == "secure" then
+    raise(call, 1, "this listener has TLS already")
+  elseif state == "closed" then
+    return nil, "closed", "ECLOSED"
+  end
   local context, message, code = resolve(options, call)
   if not context then return nil, message, code end
   check_certificate(context, call)
@@ -153,36 +164,41 @@ end
 --- The address is what the caller knows, not the one that was looked up.
 local function connected(address, conn, message, code)
   if conn then return conn end
-  return nil, (message:gsub("^handshake .-: ", "connect " .. address .. ": ")),
-    code
+  local reason = message:match("^handshake .-: (.*)$")
+  if reason then message = ("connect %s: %s"):format(address, reason) end
+  return nil, message, code
 end
 
-local CONNECT = { name = "connect", arg = 2, is_option = true, between = 1 }
-
---- net.connect with the option tls. The limit is for all of it.
-function secure.connect(address, options)
-  local context, server_name, code = resolve(options.tls, CONNECT)
+--- The options tls of connecting `dial` to an address. The limit is for all of
+--- it.
+---@param call asyncrt.secure.Call
+function secure.dial(dial, address, options, call)
+  local context, server_name, code = resolve(options.tls, call)
   if not context then return nil, server_name, code end
   server_name = server_name or host_of(address)
-  check_name(context, server_name, CONNECT)
+  check_name(context, server_name, call)
   local limit = (options.timeout or CONNECT_LIMIT) + rt.now()
-  local conn, message, why = net.connect(address, without_tls(options))
+  local conn, message, why = dial(address, without_tls(options))
   if not conn then return nil, message, why end
   return connected(address, shake(conn, context, false, as_name(server_name),
     math.max(limit - rt.now(), 0)))
 end
 
-local CONNECT_EVT = {
-  name = "connect_evt", arg = 2, is_option = true, between = 1,
-}
+local CONNECT = { name = "connect", arg = 2, is_option = true, between = 1 }
 
---- net.connect_evt with the option tls: the handshake follows the commit.
-function secure.connect_evt(address, options)
-  local context, server_name, code = resolve(options.tls, CONNECT_EVT)
+--- net.connect with the option tls.
+function secure.connect(address, options)
+  return secure.dial(net.connect, address, options, CONNECT)
+end
+
+--- The same as events: the handshake follows the commit.
+---@param call asyncrt.secure.Call
+function secure.dial_evt(dial_evt, address, options, call)
+  local context, server_name, code = resolve(options.tls, call)
   if not context then return rt.always(nil, server_name, code) end
   server_name = server_name or host_of(address)
-  check_name(context, server_name, CONNECT_EVT)
-  return net.connect_evt(address, without_tls(options))
+  check_name(context, server_name, call)
+  return dial_evt(address, without_tls(options))
     :wrap(function(conn, message, why)
       if not conn then return nil, message, why end
       return connected(address,
@@ -190,16 +206,30 @@ function secure.connect_evt(address, options)
     end)
 end
 
+local CONNECT_EVT = {
+  name = "connect_evt", arg = 2, is_option = true, between = 1,
+}
+
+function secure.connect_evt(address, options)
+  return secure.dial_evt(net.connect_evt, address, options, CONNECT_EVT)
+end
+
+--- The option tls of listening by `open`.
+---@param call asyncrt.secure.Call
+function secure.open(open, address, options, call)
+  local context, message, code = resolve(options.tls, call)
+  if not context then return nil, message, code end
+  check_certificate(context, call)
+  local listener, why, name = open(address, without_tls(options))
+  if not listener then return nil, why, name end
+  return core.secure(listener, context)
+end
+
 local LISTEN = { name = "listen", arg = 2, is_option = true, between = 1 }
 
 --- net.listen with the option tls.
 function secure.listen(address, options)
-  local context, message, code = resolve(options.tls, LISTEN)
-  if not context then return nil, message, code end
-  check_certificate(context, LISTEN)
-  local listener, why, name = net.listen(address, without_tls(options))
-  if not listener then return nil, why, name end
-  return core.secure(listener, context)
+  return secure.open(net.listen, address, options, LISTEN)
 end
 
 return secure

@@ -86,8 +86,17 @@ function Network:dial(address)
   return listener:dial()
 end
 
+local LISTEN = { name = "listen", arg = 2, is_option = true }
+local CONNECT = { name = "connect", arg = 2, is_option = true }
+local CONNECT_EVT = { name = "connect_evt", arg = 2, is_option = true }
+
+--- Loads TLS for who uses it.
+local function secure()
+  return require("asyncrt.secure")
+end
+
 --- Takes the place of the module asyncrt.net: what listens here is reached from
---- here, and nothing else is.
+--- here, and nothing else is. Of options it knows `tls`.
 ---@param options (integer|asyncrt.testing.Options)? of its connections
 ---@return table net listen, connect, connect_evt and serve, as in asyncrt.net
 function testing.network(options)
@@ -101,22 +110,43 @@ function testing.network(options)
   local there_and_back = 2 * (network.options.delay or 0)
   local module = {}
 
-  function module.listen(address)
-    check_address(address, "listen")
+  local function listen(address)
     return network:listen(address)
   end
 
-  function module.connect_evt(address)
-    check_address(address, "connect_evt")
+  local function dial(address)
+    rt.sleep(there_and_back)
+    return network:dial(address)
+  end
+
+  local function dial_evt(address)
     return rt.after(there_and_back):wrap(function()
       return network:dial(address)
     end)
   end
 
-  function module.connect(address)
+  function module.listen(address, how)
+    check_address(address, "listen")
+    if how and how.tls then
+      return secure().open(listen, address, how, LISTEN)
+    end
+    return network:listen(address)
+  end
+
+  function module.connect_evt(address, how)
+    check_address(address, "connect_evt")
+    if how and how.tls then
+      return secure().dial_evt(dial_evt, address, how, CONNECT_EVT)
+    end
+    return dial_evt(address)
+  end
+
+  function module.connect(address, how)
     check_address(address, "connect")
-    rt.sleep(there_and_back)
-    return network:dial(address)
+    if how and how.tls then
+      return secure().dial(dial, address, how, CONNECT)
+    end
+    return dial(address)
   end
 
   function module.serve(address, ...)

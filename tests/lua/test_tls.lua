@@ -9,6 +9,7 @@ local net = require("asyncrt.net")
 local rt = require("asyncrt")
 local testing = require("asyncrt.testing")
 local tls = require("asyncrt.tls")
+local core = require("asyncrt.core.tls")
 
 local of, trusting = certificates.of, certificates.trusting
 local server_context = assert(tls.context(of("server")))
@@ -471,6 +472,83 @@ function TestHandshake:test_a_change_on_the_way_is_noticed()
   end
 end
 
+TestSession = { tearDown = close_opened }
+
+function TestSession:test_sessions_go_on()
+  for _, version in ipairs({ "1.2", "1.3" }) do
+    local context = assert(tls.context(trusting("ca", { max_version = version })))
+    local function connect(name, server)
+      local a, b = secure_pair({ context = context, server_name = name }, server)
+      b:write("x") -- with TLS 1.3 what the client is to keep comes before it
+      a:read()
+      lu.assertEquals(a:tls_info().resumed, b:tls_info().resumed)
+      lu.assertTrue(a:tls_info().verified)
+      lu.assertEquals(a:tls_info().peer.subject, "CN=server")
+      a:close()
+      return b:tls_info().resumed
+    end
+
+    lu.assertFalse(connect("localhost"))
+    lu.assertTrue(connect("localhost"))
+    lu.assertTrue(connect("localhost"))
+    -- Not for another name, which was not verified.
+    lu.assertFalse(connect("server.test"))
+    lu.assertTrue(connect("server.test"))
+    lu.assertTrue(connect("localhost"))
+    -- A server that is loaded anew begins anew.
+    lu.assertFalse(connect("localhost", of("server")))
+    lu.assertEquals(context:reload(), true)
+    lu.assertFalse(connect("localhost"))
+  end
+end
+
+function TestSession:test_a_client_that_was_refused_is_not_let_in_later()
+  local context = assert(tls.context(trusting("ca")))
+  local server = assert(tls.context(of("server",
+    { client_ca = certificates.path("ca.pem") })))
+  for _ = 1, 2 do
+    local a, b = pair()
+    local _, theirs = shake(a, b,
+      { context = context, server_name = "localhost" }, server)
+    lu.assertEquals(theirs[3], "ECERT_MISSING")
+    a:read()
+  end
+end
+
+function TestSession:test_certificates_of_clients_go_on_too()
+  local context = assert(tls.context(of("client", trusting("ca"))))
+  local server = assert(tls.context(of("server",
+    { client_ca = certificates.path("ca.pem") })))
+  for i = 1, 3 do
+    local a, b = secure_pair({ context = context, server_name = "localhost" },
+      server)
+    b:write("x")
+    a:read()
+    local info = b:tls_info()
+    lu.assertEquals({ info.resumed, info.verified, info.peer.subject },
+      { i > 1, true, "CN=A Client" })
+    a:close()
+  end
+end
+
+function TestSession:test_sessions_of_many_servers()
+  local context = assert(tls.context({ verify = false }))
+  local function connect(i)
+    local a, b = secure_pair({
+      context = context, server_name = ("host-%d.test"):format(i),
+    })
+    b:write("x")
+    a:read()
+    a:close()
+    return b:tls_info().resumed
+  end
+
+  for i = 1, 70 do lu.assertFalse(connect(i)) end
+  lu.assertFalse(connect(1)) -- the oldest were forgotten
+  lu.assertTrue(connect(70))
+  lu.assertTrue(connect(20))
+end
+
 TestInPlace = { tearDown = close_opened }
 
 function TestInPlace:test_the_stream_stays_the_same_object()
@@ -843,6 +921,64 @@ function TestTransfer:test_copies_go_through()
   lu.assertEquals(copier:await(), #payload)
 end
 
+function TestTransfer:test_keys_are_renewed()
+  for _, options in ipairs({ {}, { split = true }, { delay = 0.1 } }) do
+    local a, b = secure_pair(nil, nil, options)
+    for i = 1, 100 do
+      local from, to = a, b
+      if i % 2 == 0 then from, to = b, a end
+      lu.assertTrue(core.renew(from, i % 3 == 0))
+      from:write("number " .. i)
+      lu.assertEquals(to:read_exact(#("number " .. i)), "number " .. i)
+    end
+    a:close()
+    lu.assertNil(b:read())
+  end
+  local a = secure_pair(client({ max_version = "1.2" }))
+  lu.assertFalse(core.renew(a))
+end
+
+-- Whoever waits for one of several streams shares the buffer of all.
+function TestTransfer:test_renewed_keys_amid_much_data()
+  local a, b, relay = relayed()
+  assert(shake(a, b)[1])
+  local function send(conn)
+    for i = 1, 50 do
+      conn:write(payload:sub(i * 1000, i * 1000 + i * 100))
+      assert(core.renew(conn, true))
+    end
+    conn:shutdown()
+  end
+  local function take(conn)
+    local got = {}
+    while true do
+      local _, bytes = rt.select({ conn:read_evt(), rt.never })
+      if not bytes then return table.concat(got) end
+      got[#got + 1] = bytes
+    end
+  end
+  local expected = {}
+  for i = 1, 50 do expected[i] = payload:sub(i * 1000, i * 1000 + i * 100) end
+
+  local _, _, got_a, got_b = rt.all(function() send(a) end, function() send(b) end,
+    function() return take(a) end, function() return take(b) end)
+
+  lu.assertTrue(got_a == table.concat(expected))
+  lu.assertTrue(got_b == table.concat(expected))
+  run_to_end(relay, a, b)
+end
+
+function TestTransfer:test_a_peer_that_asks_for_too_much_is_cut_off()
+  local a, b = secure_pair()
+  for _ = 1, 1000 do assert(core.renew(a, true)) end
+  a:write("hello")
+
+  local _, message, code = b:read()
+
+  lu.assertEquals(code, "ETLS")
+  lu.assertStrContains(message, "the peer asks for too much")
+end
+
 function TestTransfer:test_a_changed_byte_ends_the_connection()
   local change = false
   local a, b, relay = relayed(nil, function(record, write)
@@ -1083,6 +1219,80 @@ function TestListener:test_http()
   conn:close()
 end
 
+function TestListener:test_http_bodies_that_are_cut_off()
+  local listener = testing.listener()
+  local got
+  local server = rt.spawn(http.serve, listener, function(request, response)
+    got = table.pack(request:read_all())
+    response:send("got it")
+  end, { tls = of("server"), on_error = "collect" })
+  rt.yield()
+  for _, case in ipairs({
+    { "Content-Length: 5\r\n\r\nhello", "hello" },
+    { "Content-Length: 6\r\n\r\nhello", nil, "ETRUNCATED" },
+    { "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "hello" },
+    { "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", nil, "ETRUNCATED" },
+  }) do
+    local a, near = pair()
+    local far = listener:dial()
+    local relay = rt.spawn(function()
+      rt.all(function() carry(near, far, all) end,
+        function() carry(far, near, all) end)
+    end)
+    assert(a:starttls(client()))
+    a:write("POST / HTTP/1.1\r\nHost: localhost\r\n" .. case[1])
+    rt.sleep(1)
+    near:shutdown()
+    far:shutdown() -- an end of the connection, and none of TLS
+    rt.sleep(1)
+    lu.assertEquals({ got[1], got[3] }, { case[2], case[3] })
+    run_to_end(relay, a, far)
+  end
+  server:cancel()
+  server:join()
+end
+
+TestNetwork = { tearDown = close_opened }
+
+function TestNetwork:test_tls_in_a_network_in_memory()
+  local network = testing.network({ delay = 0.1, split = true })
+  local listener = assert(network.listen("localhost:443", { tls = server_context }))
+  local server = rt.spawn(network.serve, listener, echo, { on_error = "collect" })
+  rt.yield()
+
+  local conn = assert(network.connect("localhost:443", { tls = trusting("ca") }))
+  conn:write("hello")
+  lu.assertEquals(conn:read_exact(5), "hello")
+  conn:close()
+  local key, other = rt.select({
+    c = network.connect_evt("localhost:443", { tls = trusting("ca") }),
+  })
+  lu.assertEquals(key, "c")
+  lu.assertTrue(other:tls_info().verified)
+  other:close()
+  lu.assertEquals({ network.connect("other.test:443", { tls = trusting("ca") }) },
+    { nil, "connect other.test:443: the certificate is not for 'other.test' " ..
+      "but for DNS:localhost, IP:127.0.0.1, IP:::1, DNS:server.test",
+      "ECERT_HOST" })
+  lu.assertEquals(select(3, network.connect("localhost:80", { tls = true })),
+    "ECONNREFUSED")
+  lu.assertErrorMsgContains("bad argument #2 to 'connect' (option 'tls': ",
+    network.connect, "localhost:443", { tls = 5 })
+  lu.assertErrorMsgContains("bad argument #2 to 'listen' (option 'tls': ",
+    network.listen, "localhost:444", { tls = {} })
+  rt.sleep(1)
+  server:cancel()
+  server:join()
+
+  server = rt.spawn(network.serve, "localhost:8443", echo, { tls = of("server") })
+  rt.yield()
+  conn = assert(network.connect("localhost:8443", { tls = trusting("ca") }))
+  conn:close()
+  rt.sleep(1)
+  server:cancel()
+  server:join()
+end
+
 TestContext = { tearDown = close_opened }
 
 function TestContext:test_files_that_are_not_what_they_should_be()
@@ -1220,11 +1430,17 @@ function TestContext:test_misuse_raises_at_the_line_of_the_call()
   a:write("plain")
   lu.assertEquals(b:read(), "plain")
   tls.listener(listener, server_context)
-  lu.assertErrorMsgContains("the listener has TLS already",
-    tls.listener, listener, server_context)
+  raises("this listener has TLS already", "tls.listener(a, net)", listener,
+    tls, server_context)
+  raises("bad argument #1 to 'listener' (listener expected, got table)",
+    "tls.listener({}, net)", a, tls, server_context)
+  raises("this listener has TLS already",
+    "net.serve(a, print, { tls = tls })", listener, server_context, net)
   listener:close()
-  lu.assertErrorMsgContains("the listener is closed",
-    tls.listener, listener, server_context)
+  lu.assertEquals({ tls.listener(listener, server_context) },
+    { nil, "closed", "ECLOSED" })
+  a:shutdown()
+  raises("this stream was shut down", "a:starttls({ verify = false })", a)
 end
 
 harness.run()
