@@ -97,6 +97,7 @@ static void begin_watch(lua_State *L, art_http_connection *self) {
   self->task = art_task_of(L);
   self->probed = self->prefixed = false;
   stream->observer = &self->observer;
+  art_stream_watch(stream); /* a failure shows when something is waited for */
   if (stream->hangup) look_later(self, FIRST_LOOK);
 }
 

@@ -71,6 +71,23 @@ function TestGone:test_a_client_that_resets()
   end
 end
 
+function TestGone:test_a_client_whose_request_came_before_the_server()
+  local state, handler = waiter()
+  local listener = assert(net.listen("127.0.0.1:0"))
+  local conn = assert(net.connect(listener:address()))
+  conn:write(GET)
+  conn:flush()
+  local task = rt.spawn(http.serve, listener, handler, { on_error = "fail" })
+  state.began:wait()
+
+  conn:close()
+
+  state.ended:wait()
+  lu.assertEquals(state.reason, "the client is gone")
+  task:cancel()
+  task:join()
+end
+
 function TestGone:test_a_client_that_only_sends_no_more()
   for _, address in ipairs(addresses) do
     local state, handler = waiter()
