@@ -1,17 +1,23 @@
---- HTTP: a server, and a client that is loaded when it is first asked for.
+--- HTTP: a server; what needs a further library, the client and gzip, is loaded
+--- when it is first asked for.
 local router = require("asyncrt.http.router")
 local server = require("asyncrt.http.server")
 
-local of_client = { client = true, get = true, post = true, request = true }
+local modules = {
+  client = "asyncrt.http.client",
+  get = "asyncrt.http.client",
+  gzip = "asyncrt.http.gzip",
+  post = "asyncrt.http.client",
+  request = "asyncrt.http.client",
+}
 
-local function load_client(http, name)
-  if not of_client[name] then return nil end
-  local client = require("asyncrt.http.client")
-  for each in pairs(of_client) do http[each] = client[each] end
-  return client[name]
+local function load(http, name)
+  if not modules[name] then return nil end
+  http[name] = require(modules[name])[name]
+  return http[name]
 end
 
 return setmetatable({
   router = router.router,
   serve = server.serve,
-}, { __index = load_client })
+}, { __index = load })

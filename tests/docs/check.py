@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Scripts that are no module of their own.
 INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.heap",
-            "asyncrt.http.client", "asyncrt.http.log", "asyncrt.http.request",
+            "asyncrt.http.client", "asyncrt.http.gzip", "asyncrt.http.log",
+            "asyncrt.http.request",
             "asyncrt.http.response", "asyncrt.http.router",
             "asyncrt.http.server", "asyncrt.options",
             "asyncrt.secure", "asyncrt.stream", "asyncrt.test"}
@@ -24,7 +25,7 @@ ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name
 RENAMED = {"sync.c": "latch"}  # bindings whose objects the reference calls so
 LAZY = {  # fields made by __index
     "asyncrt": ["stdin", "stdout", "stderr"],
-    "asyncrt.http": ["client", "get", "post", "request"],
+    "asyncrt.http": ["client", "get", "gzip", "post", "request"],
 }
 
 problems = []

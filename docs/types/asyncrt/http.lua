@@ -145,6 +145,18 @@ function Router:mount(prefix, handler) end
 
 local http = {}
 
+---@class asyncrt.http.GzipOptions
+---@field level integer? 1 to 9; 5 by default
+---@field min_size integer? bytes from which on a body is compressed; 1024 by
+---  default
+
+--- A handler that calls another one and compresses what that sends, where the
+--- client takes it and it is worth it.
+---@param handler asyncrt.http.Handler
+---@param options asyncrt.http.GzipOptions?
+---@return asyncrt.http.Handler
+function http.gzip(handler, options) end
+
 --- A router without routes.
 ---@param options asyncrt.http.RouterOptions?
 ---@return asyncrt.http.Router
