@@ -123,6 +123,7 @@ function Router:mount(prefix, handler) end
 
 ---@class asyncrt.http.LogEntry
 ---@field peer string address of the client
+---@field host string the same without its port
 ---@field request asyncrt.http.Request? nil where it was not understood
 ---@field status integer 499 where the client was gone before
 ---@field bytes integer of the body that were sent

@@ -10,6 +10,7 @@ local FLUSH = 5          -- seconds for the last lines
 
 ---@class asyncrt.http.LogEntry
 ---@field peer string address of the client
+---@field host string the same without its port
 ---@field request asyncrt.http.Request? nil where it was not understood
 ---@field status integer of the response; 499 where the client was gone before
 ---@field bytes integer of the body that were sent
@@ -45,28 +46,29 @@ end
 
 local function first_line(request)
   if not request then return "-" end
-  return escape(("%s %s HTTP/%s"):format(request.method, request.target,
-    request.version))
+  return escape(request.method .. " " .. request.target .. " HTTP/"
+    .. request.version)
 end
 
-local function host_of(peer)
-  return peer:match("^%[(.*)%]:%d+$") or peer:match("^([%d.]+):%d+$") or
-    escape(peer)
+local function user_of(request)
+  local user = request and request.user
+  if type(user) ~= "string" then return "-" end
+  return (escape(user):gsub(" ", "\\x20"))
 end
 
 --- The Common Log Format.
 function formats.common(entry)
-  local user = entry.request and entry.request.user
-  return ('%s - %s [%s] "%s" %d %d'):format(host_of(entry.peer),
-    type(user) == "string" and escape(user):gsub(" ", "\\x20") or "-", date(),
-    first_line(entry.request), entry.status, entry.bytes)
+  local request = entry.request
+  return entry.host .. " - " .. user_of(request) .. " [" .. date()
+    .. '] "' .. first_line(request) .. '" ' .. entry.status .. " "
+    .. entry.bytes
 end
 
 --- The same, and what the client says of itself.
 function formats.combined(entry)
   local headers = entry.request and entry.request.headers or {}
-  return ('%s "%s" "%s"'):format(formats.common(entry),
-    escape(headers.referer or "-"), escape(headers["user-agent"] or "-"))
+  return formats.common(entry) .. ' "' .. escape(headers.referer or "-")
+    .. '" "' .. escape(headers["user-agent"] or "-") .. '"'
 end
 
 ---@class asyncrt.http.Log
@@ -82,6 +84,14 @@ Log.__index = Log
 
 local log = {}
 
+--- An address without its port, fit for a line.
+---@param peer string
+---@return string
+function log.host_of(peer)
+  return peer:match("^%[(.*)%]:%d+$") or peer:match("^([%d.]+):%d+$")
+    or escape(peer)
+end
+
 --- Whether a value can be what lines are written to.
 function log.is_sink(value)
   local ok, write = pcall(function() return value.write end)
@@ -95,6 +105,16 @@ function log.is_format(value)
     "'common', 'combined' or function"
 end
 
+local function checked(format)
+  return function(entry)
+    local line = format(entry)
+    if type(line) ~= "string" then
+      error("log_format has returned a " .. type(line) .. " value", 0)
+    end
+    return (line:gsub("[%z\1-\8\10-\31\127]", hex))
+  end
+end
+
 ---@param sink any
 ---@param format ("common"|"combined"|fun(entry: asyncrt.http.LogEntry):
 ---  string)?
@@ -102,7 +122,7 @@ end
 function log.new(sink, format)
   return setmetatable({
     sink = sink,
-    format = formats[format or "common"] or format,
+    format = formats[format or "common"] or checked(format),
     lines = {},
     bell = rt.event(),
     over = rt.event(),
@@ -115,10 +135,6 @@ end
 ---@param entry asyncrt.http.LogEntry
 function Log:add(entry)
   local line = self.format(entry)
-  if type(line) ~= "string" then
-    error("log_format has returned a " .. type(line) .. " value", 0)
-  end
-  line = line:gsub("[%z\1-\8\10-\31\127]", hex)
   if type(self.sink) == "function" then return self.sink(line) end
   local count = #self.lines
   if count == MOST_LINES then

@@ -73,10 +73,11 @@ local function refuse(response, status)
   return response:send(("%d %s\n"):format(status, core.reason(status)))
 end
 
-local function add_to_log(self, connection, request, start)
-  local status, bytes, complete = connection:sent()
+local function add_to_log(self, guard, request, start)
+  local status, bytes, complete = guard.connection:sent()
   self.log:add({
-    peer = connection:stream():peer() or "-",
+    peer = guard.peer,
+    host = guard.host,
     request = request,
     status = status > 0 and status or 499,
     bytes = bytes,
@@ -100,7 +101,7 @@ function Guard:__close(err)
     connection:cut()
   end
   if self.request then
-    add_to_log(self.server, connection, self.request, self.start)
+    add_to_log(self.server, self, self.request, self.start)
   end
   if answered then linger(self.server, self.stream) end
 end
@@ -135,7 +136,7 @@ local function answer_all(self, connection, guard)
     if not request then
       if not status then return true end
       refuse(connection:response(), status)
-      if is_logged then add_to_log(self, connection) end
+      if is_logged then add_to_log(self, guard) end
       return true
     end
     if is_logged then guard.request, guard.start = request, rt.now() end
@@ -145,7 +146,7 @@ local function answer_all(self, connection, guard)
       goes_on = complete(request, response) and connection:done()
     end
     if is_logged then
-      add_to_log(self, connection, request, guard.start)
+      add_to_log(self, guard, request, guard.start)
       guard.request = nil
     end
     if not goes_on then return not connection:is_upgraded() end
@@ -156,6 +157,10 @@ local function serve_connection(self, stream)
   local connection <close> = core.connection(stream, self.settings)
   local guard <close> = setmetatable(
     { server = self, connection = connection, stream = stream }, Guard)
+  if self.log then
+    guard.peer = stream:peer() or "-"
+    guard.host = log.host_of(guard.peer)
+  end
   self.connections[connection] = true
   if self.stopping then connection:stop() end
   if answer_all(self, connection, guard) then linger(self, stream) end
