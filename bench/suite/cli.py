@@ -102,9 +102,12 @@ def measure(arguments, found):
     into.facts["versions"] = into.facts.get("versions", {}) | {
         peer.name: peer.version() for peer in found
     }
-    timed = [name for name in works if name in echo.WORKS]
-    if timed:
-        echo.measure(found, timed, rounds, retries, seconds, into, say)
+    for family, known in (("echo", echo.ECHO), ("http", echo.HTTP)):
+        timed = [name for name in works if name in known]
+        if timed:
+            echo.measure(
+                family, found, timed, rounds, retries, seconds, into, say
+            )
     if IDLE in works:
         echo.measure_idle(found, 1 if quick else 3, into, say)
     inside = [name for name in works if name in tasks.WORKS]

@@ -1,4 +1,4 @@
-"""The io family: one load on the echo server of each peer."""
+"""The io families: one load on the server of each peer, of echoes or HTTP."""
 
 import json
 import socket
@@ -43,10 +43,20 @@ def _works():
     return works
 
 
-WORKS = _works()
+ECHO = _works()
+HTTP = {
+    "http-64": Load(64, 1, mode="http", title="hello world × 64 connections"),
+    "http-1000": Load(
+        1000, 1, mode="http", title="hello world × 1,000 connections"
+    ),
+    "http-browser-64": Load(
+        64, 1, mode="browser", title="… with a browser's request × 64"
+    ),
+}
+WORKS = ECHO | HTTP
 QUICK = [
     "echo-128x1", "echo-128x64", "echo-4kx64", "echo-64kx64", "echo-128x1000",
-    "echo-128x10000", "pipelined", "storm",
+    "echo-128x10000", "pipelined", "storm", "http-64",
 ]  # fmt: skip
 
 
@@ -57,11 +67,11 @@ def free_port():
 
 
 class Server:
-    """A running echo server, pinned."""
+    """A running server, pinned."""
 
-    def __init__(self, peer):
+    def __init__(self, peer, command):
         self.peer, self.port = peer, free_port()
-        command = [str(part).format(port=self.port) for part in peer.echo]
+        command = [str(part).format(port=self.port) for part in command]
         self.process = machine.pinned(
             command,
             machine.SERVER_CPU,
@@ -101,13 +111,14 @@ def load(server, mode, connections, size, depth, seconds, warm_up=0.2):
     return {"error": error} if error else json.loads(out)
 
 
-def start(all_peers, say):
+def start(family, all_peers, say):
     """Starts the servers; those that do not come up are left out."""
     servers = []
     for peer in all_peers:
-        if not peer.echo:
+        command = getattr(peer, family)
+        if not command:
             continue
-        server = Server(peer)
+        server = Server(peer, command)
         if server.listens():
             servers.append(server)
         else:
@@ -116,9 +127,9 @@ def start(all_peers, say):
     return servers
 
 
-def measure(found, works, rounds, retries, seconds, into, say):
-    """The echo workloads: all servers are up, and one is under load."""
-    servers = {s.peer.name: s for s in start(found, say)}
+def measure(family, found, works, rounds, retries, seconds, into, say):
+    """The workloads of a family: all servers are up, one is under load."""
+    servers = {s.peer.name: s for s in start(family, found, say)}
     runners = [peer for peer in found if peer.name in servers]
     try:
         for name in works:
@@ -151,7 +162,7 @@ def measure_idle(found, rounds, into, say, connections=10000):
     say(f"{name}: {connections:,} connections, memory")
 
     def once(peer):
-        server = Server(peer)
+        server = Server(peer, peer.echo)
         try:
             if not server.listens():
                 return {"error": "does not listen", "kept": False}
@@ -175,7 +186,7 @@ CHECKS = [
 def check(found, say):
     """Whether every server echoes every byte; the number of those that do not."""
     bad = 0
-    for server in start(found, say):
+    for server in start("echo", found, say):
         errors = []
         for connections, size, depth in CHECKS:
             values = load(server, "check", connections, size, depth, 0)

@@ -23,6 +23,7 @@ class Peer:
     present: object  # () -> bool
     version: object  # () -> str
     echo: list = field(default_factory=list)  # the server; {port} is filled in
+    http: list = field(default_factory=list)  # one of HTTP
     tasks: list = field(default_factory=list)  # and WORKLOAD N [K] behind it
 
 
@@ -90,10 +91,19 @@ def c(name, *flags):
     return lambda: compiled(name, f"echo/{name}.c", *flags)
 
 
-def go():
-    return compiled("echo-go", "echo/echo.go") and compiled(
-        "tasks-go", "tasks/tasks.go"
+def epoll():
+    return compiled("epoll", "echo/epoll.c") and compiled(
+        "http-epoll", "http/epoll.c"
     )
+
+
+def go():
+    sources = {
+        "echo-go": "echo/echo.go",
+        "http-go": "http/http.go",
+        "tasks-go": "tasks/tasks.go",
+    }
+    return all(compiled(name, source) for name, source in sources.items())
 
 
 def tools():
@@ -105,7 +115,8 @@ def tools():
 
 def all_peers():
     """Every peer, in the order of the report; the references come first."""
-    echo, tasks, asyncrt = BENCH / "echo", BENCH / "tasks", asyncrt_path
+    echo, tasks, http = BENCH / "echo", BENCH / "tasks", BENCH / "http"
+    asyncrt = asyncrt_path
     lua = lambda: number(run(["lua5.4", "-v"]))  # noqa: E731
     python_version = lambda: number(run([python(), "-V"]))  # noqa: E731
     uvloop_version = lambda: number(  # noqa: E731
@@ -114,21 +125,28 @@ def all_peers():
     luv = lambda: f"{package_version('lua-luv')()}, Lua {lua()}"  # noqa: E731
     kernel = lambda: "Linux " + number(os.uname().release)  # noqa: E731
     return [
-        Peer("epoll", "raw epoll, C", "build-essential", c("epoll"), kernel,
-             echo=[BUILD / "epoll", "{port}"]),
+        Peer("epoll", "raw epoll, C", "build-essential", epoll, kernel,
+             echo=[BUILD / "epoll", "{port}"],
+             http=[BUILD / "http-epoll", "{port}"]),
         Peer("asyncrt", "asyncrt", "`./bootstrap run FILE` builds it",
              asyncrt.exists, lambda: number(run([asyncrt, "--version"])),
              echo=[asyncrt, echo / "asyncrt.lua", "{port}"],
+             http=[asyncrt, http / "asyncrt.lua", "{port}"],
              tasks=[asyncrt, tasks / "asyncrt.lua"]),
+        Peer("nginx", "nginx", "nginx-light", program("nginx"),
+             lambda: number(run(["nginx", "-v"])),
+             http=[sys.executable, http / "nginx.py", "{port}"]),
         Peer("libuv", "libuv, C", "libuv1-dev", c("libuv", "-luv"),
              package_version("libuv1"), echo=[BUILD / "libuv", "{port}"]),
         Peer("libev", "libev callbacks, C", "libev-dev", c("libev", "-lev"),
              package_version("libev4"), echo=[BUILD / "libev", "{port}"]),
         Peer("go", "Go", "golang-go", go, lambda: number(run(["go", "version"])),
-             echo=[BUILD / "echo-go", "{port}"], tasks=[BUILD / "tasks-go"]),
+             echo=[BUILD / "echo-go", "{port}"],
+             http=[BUILD / "http-go", "{port}"], tasks=[BUILD / "tasks-go"]),
         Peer("node", "Node", "nodejs", program("node"),
              lambda: number(run(["node", "--version"])),
              echo=["node", echo / "node.js", "{port}"],
+             http=["node", http / "node.js", "{port}"],
              tasks=["node", tasks / "node.js"]),
         Peer("asyncio", "asyncio streams", "python3", lambda: True,
              python_version,

@@ -191,6 +191,15 @@ def targets(results):
     add("… its CPU an echo: ≤ 1.11 of raw epoll's, all rounds",
         results.ratio("echo-128x64", "asyncrt", "epoll", "server_us", True),
         lambda x: x <= 1 / 0.9)
+    add("HTTP, hello world × 64: ≥ 0.8 of nginx's throughput",
+        results.ratio("http-64", "asyncrt", "nginx", "per_second"),
+        lambda x: x >= 0.8)
+    add("… its CPU a request: ≤ 1.25 of nginx's, all rounds",
+        results.ratio("http-64", "asyncrt", "nginx", "server_us", True),
+        lambda x: x <= 1 / 0.8)
+    add("… ≥ 3 times Node's throughput",
+        results.ratio("http-64", "asyncrt", "node", "per_second"),
+        lambda x: x >= 3)
     for work, how in (("sleepers-1m", "sleep"), ("wake-order", "rt.at")):
         add(f"1,000,000 sleeping tasks ({how}): memory < 2.5 GB",
             results.figure(work, "asyncrt", "rss"),
@@ -277,14 +286,20 @@ def write(results, folder, say):
     lines += picture(drawn, "echo-cpu", "CPU of an echo to raw epoll")
     lines += picture(drawn, "latency", "Latency percentiles")
     lines += picture(drawn, "connections", "Echoes a second by connections")
-    for work in echo.WORKS:
+    for work in echo.ECHO:
         if work in results.works():
-            lines += [f"### {echo.WORKS[work].title}", ""]
+            lines += [f"### {echo.ECHO[work].title}", ""]
             lines += echo_table(results, work)
     if IDLE in results.works():
         lines += ["### 10,000 open connections, silent", ""]
         lines += idle_table(results)
         lines += picture(drawn, "memory", "Memory a connection and a task")
+    if any(work in results.works() for work in echo.HTTP):
+        lines += ["## HTTP", ""]
+    for work in echo.HTTP:
+        if work in results.works():
+            lines += [f"### {echo.HTTP[work].title}", ""]
+            lines += echo_table(results, work)
     if task_works(results, True) or task_works(results, False):
         lines += scheduler(results, drawn)
     (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n")

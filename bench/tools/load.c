@@ -1,4 +1,5 @@
-/* load: drives an echo server and checks every byte that comes back.
+/* load: drives an echo server, or one of HTTP, and checks every byte that comes
+ * back.
  *
  *   load -p PORT [-m MODE] [-c CONNECTIONS] [-b BYTES] [-d DEPTH]
  *        [-s SECONDS] [-w SECONDS] [-P PID]
@@ -8,6 +9,9 @@
  *   echo   Every connection keeps `-d` messages of `-b` bytes on their way, and
  *          sends the next one when one is back. `-w` seconds of this warm up,
  *          `-s` seconds are measured.
+ *   http   The same with a request in place of a message, whose response has a
+ *          length and the body "hello\n". `browser`: a request as long as those
+ *          of browsers.
  *   storm  Every connection is opened, echoes one message, and is closed, again
  *          and again.
  *   idle   Every connection echoes one message and is then left alone for `-s`
@@ -39,18 +43,49 @@
 #define BURST                                           \
   64 /* connections being opened at once: no backlog is \
         smaller, and none may overflow */
-#define PERIOD                                                                \
-  65521                  /* bytes until the payload repeats; a prime, so that \
-                            it is never in step with a buffer */
+#define PERIOD                                                                 \
+  65521                  /* bytes until a payload repeats; a prime, so that it \
+                            is never in step with a buffer */
 #define WRITE_MAX 262144 /* bytes a write */
 #define READ_MAX 262144  /* bytes a read */
 #define SOURCES                                             \
   16 /* addresses that a storm connects from, for there are \
         about 28,000 ports to each */
 
-enum mode { MODE_ECHO, MODE_STORM, MODE_IDLE, MODE_CHECK };
+#define HEAD_MAX 1024 /* bytes of a response's head */
 
-static const char *const mode_names[] = {"echo", "storm", "idle", "check", 0};
+enum mode {
+  MODE_ECHO,
+  MODE_HTTP,
+  MODE_BROWSER,
+  MODE_STORM,
+  MODE_IDLE,
+  MODE_CHECK
+};
+
+static const char *const mode_names[] = {"echo", "http",  "browser", "storm",
+                                         "idle", "check", 0};
+
+#define REQUEST "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
+
+static const char *const requests[] = {
+    [MODE_HTTP] = REQUEST "\r\n",
+    [MODE_BROWSER] = REQUEST
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 "
+    "Firefox/115.0\r\n"
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,"
+    "image/webp,*/*;q=0.8\r\n"
+    "Accept-Language: en-US,en;q=0.5\r\n"
+    "Accept-Encoding: gzip, deflate, br\r\n"
+    "Connection: keep-alive\r\n"
+    "Cookie: session=0123456789abcdef0123456789abcdef\r\n"
+    "Upgrade-Insecure-Requests: 1\r\n"
+    "Sec-Fetch-Dest: document\r\n"
+    "Sec-Fetch-Mode: navigate\r\n"
+    "Sec-Fetch-Site: none\r\n"
+    "\r\n"};
+
+static const char http_body[] = "hello\n";
 
 struct connection {
   int fd;
@@ -63,6 +98,8 @@ struct connection {
   uint64_t partial; /* bytes of the message that is coming back */
   uint32_t oldest, newest; /* into `started`: the messages on their way */
   uint64_t *started;       /* owned by main; when each message was sent, ns */
+  char *head;              /* owned by main, HEAD_MAX: a response in parts */
+  uint32_t head_size;
 };
 
 static enum mode mode = MODE_ECHO;
@@ -70,6 +107,11 @@ static int port, server_pid;
 static uint32_t connection_count = 1, depth = 1;
 static uint64_t message_bytes = 128;
 static double seconds = 1, warm_up = 0.2;
+static size_t period = PERIOD; /* bytes until the payload repeats */
+
+static bool is_http(void) {
+  return mode == MODE_HTTP || mode == MODE_BROWSER;
+}
 
 static int epoll_fd;
 static unsigned char payload[PERIOD + WRITE_MAX];
@@ -218,7 +260,7 @@ static void open_connection(struct connection *c) {
 static void write_pending(struct connection *c) {
   while (c->to_send > 0) {
     size_t n = c->to_send < WRITE_MAX ? (size_t) c->to_send : WRITE_MAX;
-    ssize_t written = send(c->fd, payload + c->sent % PERIOD, n, MSG_NOSIGNAL);
+    ssize_t written = send(c->fd, payload + c->sent % period, n, MSG_NOSIGNAL);
 
     if (written < 0 && errno == EAGAIN) break;
     if (written < 0) fail("send: %s", strerror(errno));
@@ -241,7 +283,9 @@ static void message_is_back(struct connection *c, uint64_t time) {
   record(time - c->started[c->oldest++ % depth]);
   messages++;
   switch (mode) {
-    case MODE_ECHO: queue_message(c, time); break;
+    case MODE_ECHO:
+    case MODE_HTTP:
+    case MODE_BROWSER: queue_message(c, time); break;
     case MODE_STORM:
       close(c->fd);
       open_connection(c);
@@ -270,6 +314,46 @@ static void take(struct connection *c, size_t n) {
   }
 }
 
+/* The size of the response at the start of `text`; 0 where it is not whole. */
+static size_t response_size(const char *text, size_t size) {
+  static const char field[] = "\r\nContent-Length: 6\r\n";
+  const char *end = memmem(text, size, "\r\n\r\n", 4);
+  size_t head, body = sizeof(http_body) - 1;
+
+  if (end == NULL) return 0;
+  head = (size_t) (end - text) + 4;
+  if (memcmp(text, "HTTP/1.1 200 ", 13) != 0 ||
+      memmem(text, head, field, sizeof(field) - 1) == NULL)
+    fail("wrong response: %.*s", (int) head, text);
+  if (size < head + body) return 0;
+  if (memcmp(text + head, http_body, body) != 0) fail("wrong body");
+  return head + body;
+}
+
+static void take_http(struct connection *c, size_t n) {
+  const char *text = (const char *) received;
+  uint64_t time = now();
+  size_t size;
+
+  bytes += n;
+  if (c->head_size > 0) {
+    if (n > HEAD_MAX - c->head_size) fail("a response is too long");
+    memcpy(c->head + c->head_size, received, n);
+    n += c->head_size;
+    text = c->head;
+  }
+  while (n > 0 && (size = response_size(text, n)) > 0) {
+    if (c->oldest == c->newest) fail("more came back than was asked for");
+    text += size;
+    n -= size;
+    message_is_back(c, time);
+  }
+  if (n > HEAD_MAX) fail("a response is too long");
+  memmove(c->head, text, n);
+  c->head_size = (uint32_t) n;
+  if (c->to_send > 0) write_pending(c);
+}
+
 static void on_end(struct connection *c) {
   if (mode != MODE_CHECK || c->got != message_bytes * depth) {
     fail("the server closed after %llu bytes", (unsigned long long) c->got);
@@ -291,7 +375,10 @@ static void on_readable(struct connection *c) {
       on_end(c);
       return;
     }
-    take(c, (size_t) n);
+    if (is_http())
+      take_http(c, (size_t) n);
+    else
+      take(c, (size_t) n);
   } while (n == READ_MAX); /* there may be more */
 }
 
@@ -363,7 +450,7 @@ static void measure(struct connection *connections) {
   double cpu, own, elapsed;
   uint64_t start;
 
-  for (uint32_t i = 0; mode == MODE_ECHO && i < connection_count; i++) {
+  for (uint32_t i = 0; mode != MODE_STORM && i < connection_count; i++) {
     uint64_t time = now();
 
     for (uint32_t k = 0; k < depth; k++) queue_message(&connections[i], time);
@@ -421,17 +508,27 @@ static void parse(int argc, char **argv) {
   if (!port || !connection_count || !depth || !message_bytes) fail("usage");
 }
 
-static void prepare(void) {
+static void prepare_payload(void) {
   uint32_t state = 1;
+
+  if (is_http()) {
+    message_bytes = period = strlen(requests[mode]);
+    memcpy(payload, requests[mode], period);
+  } else {
+    for (size_t i = 0; i < period; i++) {
+      state = state * 1664525u + 1013904223u;
+      payload[i] = (unsigned char) (state >> 24);
+    }
+  }
+  for (size_t i = period; i < sizeof(payload); i++) {
+    payload[i] = payload[i - period];
+  }
+}
+
+static void prepare(void) {
   struct rlimit files;
 
-  for (size_t i = 0; i < PERIOD; i++) {
-    state = state * 1664525u + 1013904223u;
-    payload[i] = (unsigned char) (state >> 24);
-  }
-  for (size_t i = PERIOD; i < sizeof(payload); i++) {
-    payload[i] = payload[i - PERIOD];
-  }
+  prepare_payload();
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
@@ -441,18 +538,22 @@ static void prepare(void) {
 int main(int argc, char **argv) {
   struct connection *connections;
   uint64_t *started;
+  char *heads;
   long rss;
 
   parse(argc, argv);
   prepare();
   connections = calloc(connection_count, sizeof(*connections));
   started = calloc((size_t) connection_count * depth, sizeof(*started));
-  if (connections == NULL || started == NULL) fail("out of memory");
+  heads = calloc(connection_count, HEAD_MAX);
+  if (connections == NULL || started == NULL || heads == NULL)
+    fail("out of memory");
   for (uint32_t i = 0; i < connection_count; i++) {
     connections[i].started = started + (size_t) i * depth;
+    connections[i].head = heads + (size_t) i * HEAD_MAX;
   }
   rss = server_rss();
-  if (mode == MODE_ECHO || mode == MODE_STORM) {
+  if (mode <= MODE_STORM) {
     run(connections, 0, &settled, connection_count);
     measure(connections);
   } else {
@@ -461,6 +562,7 @@ int main(int argc, char **argv) {
     if (mode == MODE_CHECK)
       printf("{\"bytes\": %llu}\n", (unsigned long long) bytes);
   }
+  free(heads);
   free(started);
   free(connections);
   return 0;
