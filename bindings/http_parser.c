@@ -257,22 +257,36 @@ static art_http_error take_host(art_http_parser *parser, const char *value,
   return ART_HTTP_OK;
 }
 
-/* What a field says about the message itself. */
+/* What a field says about the message itself. Most are told apart from those
+ * that say something by their size alone. */
 static art_http_error take_field(art_http_parser *parser, const char *name,
                                  size_t name_size, const char *value,
                                  size_t size) {
-  if (art_http_equals(name, name_size, "content-length"))
-    return take_length(parser, value, size);
-  if (art_http_equals(name, name_size, "host"))
-    return take_host(parser, value, size);
-  if (art_http_equals(name, name_size, "transfer-encoding"))
-    take_codings(parser, value, size);
-  else if (art_http_equals(name, name_size, "connection"))
-    take_connection(parser, value, size);
-  else if (art_http_equals(name, name_size, "upgrade"))
-    parser->has_upgrade = size > 0;
-  else if (art_http_equals(name, name_size, "expect"))
-    parser->expects_continue = art_http_equals(value, size, "100-continue");
+  switch (name_size) {
+    case 4:
+      if (memcmp(name, "host", 4) == 0) return take_host(parser, value, size);
+      break;
+    case 6:
+      if (memcmp(name, "expect", 6) == 0)
+        parser->expects_continue = art_http_equals(value, size, "100-continue");
+      break;
+    case 7:
+      if (memcmp(name, "upgrade", 7) == 0) parser->has_upgrade = size > 0;
+      break;
+    case 10:
+      if (memcmp(name, "connection", 10) == 0)
+        take_connection(parser, value, size);
+      break;
+    case 14:
+      if (memcmp(name, "content-length", 14) == 0)
+        return take_length(parser, value, size);
+      break;
+    case 17:
+      if (memcmp(name, "transfer-encoding", 17) == 0)
+        take_codings(parser, value, size);
+      break;
+    default: break;
+  }
   return ART_HTTP_OK;
 }
 

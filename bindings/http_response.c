@@ -229,7 +229,8 @@ static void add_line(output *out, const header *field, int index) {
 
   if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
     raise_value(L, field->name);
-  value = luaL_tolstring(L, index, &size);
+  lua_pushvalue(L, index); /* for a number becomes a string */
+  value = lua_tolstring(L, -1, &size);
   if (art_http_span(value, size, ART_HTTP_TEXT_BYTE) != size)
     raise_value(L, field->name);
   add(out, field->name, field->size);
@@ -293,18 +294,22 @@ static bool says_close(lua_State *L, const header *field) {
 static bool take_field(lua_State *L, const header *field, given_fields *given) {
   const char *name = field->name;
 
-  if (art_http_equals(name, field->size, "content-length")) {
-    given->length = check_length(L, field);
-    return given->has_length = true;
+  switch (field->size) {
+    case 4: given->date |= art_http_equals(name, 4, "date"); return false;
+    case 10:
+      if (!art_http_equals(name, 10, "connection")) return false;
+      given->close |= says_close(L, field);
+      return true;
+    case 14:
+      if (!art_http_equals(name, 14, "content-length")) return false;
+      given->length = check_length(L, field);
+      return given->has_length = true;
+    case 17:
+      if (art_http_equals(name, 17, "transfer-encoding"))
+        art_raise(L, "the transfer coding of a response is not to be chosen");
+      return false;
+    default: return false;
   }
-  if (art_http_equals(name, field->size, "transfer-encoding"))
-    art_raise(L, "the transfer coding of a response is not to be chosen");
-  if (art_http_equals(name, field->size, "connection")) {
-    given->close |= says_close(L, field);
-    return true;
-  }
-  given->date |= art_http_equals(name, field->size, "date");
-  return false;
 }
 
 /* Adds the fields that the handler has set. */
