@@ -112,18 +112,6 @@ static void end_watch(art_http_connection *self) {
 
 /* --- Requests --- */
 
-static void set_slice(lua_State *L, const art_http_parser *parser,
-                      const char *name, art_http_slice slice) {
-  art_http_push_slice(L, parser, slice);
-  lua_setfield(L, -2, name);
-}
-
-static void set_flag(lua_State *L, const char *name, bool value) {
-  if (!value) return;
-  lua_pushboolean(L, 1);
-  lua_setfield(L, -2, name);
-}
-
 /* Sets path and query. */
 static void set_path(lua_State *L, const art_http_parser *parser) {
   art_http_slice path = parser->target, query = {0, 0};
@@ -143,7 +131,7 @@ static void set_path(lua_State *L, const art_http_parser *parser) {
     query.start = path.start + size + 1;
     query.size = path.size - size - 1;
     path.size = size;
-    set_slice(L, parser, "query", query);
+    art_http_set_slice(L, parser, "query", query);
   }
   if (path.size == 0)
     lua_pushliteral(L, "/");
@@ -154,29 +142,12 @@ static void set_path(lua_State *L, const art_http_parser *parser) {
 
 /* What a request has that few have. */
 static void set_rarities(lua_State *L, const art_http_parser *parser) {
-  static const char *const framings[] = {NULL, "length", "chunked", "eof"};
-  static const char *const forms[] = {"origin", "absolute", "authority",
-                                      "asterisk"};
-
-  if (parser->form != ART_HTTP_ORIGIN) {
-    lua_pushstring(L, forms[parser->form]);
-    lua_setfield(L, -2, "form");
-  }
+  if (parser->form != ART_HTTP_ORIGIN) art_http_set_form(L, parser);
   if (parser->version != 1) {
     lua_pushfstring(L, "1.%d", parser->version);
     lua_setfield(L, -2, "version");
   }
-  if (parser->framing != ART_HTTP_NO_BODY) {
-    lua_pushstring(L, framings[parser->framing]);
-    lua_setfield(L, -2, "framing");
-  }
-  if (parser->framing == ART_HTTP_LENGTH) {
-    lua_pushinteger(L, (lua_Integer) parser->length);
-    lua_setfield(L, -2, "length");
-  }
-  set_flag(L, "keep_alive", parser->keep_alive);
-  set_flag(L, "upgrade", parser->upgrade);
-  set_flag(L, "expects_continue", parser->expects_continue);
+  art_http_set_framing(L, parser);
 }
 
 /* The connection is at 1. */
@@ -184,11 +155,11 @@ static void push_request(lua_State *L, art_http_connection *self) {
   const art_http_parser *parser = &self->parser;
 
   lua_createtable(L, 0, 8);
-  set_slice(L, parser, "method", parser->method);
-  set_slice(L, parser, "target", parser->target);
+  art_http_set_slice(L, parser, "method", parser->method);
+  art_http_set_slice(L, parser, "target", parser->target);
   set_path(L, parser);
   if (parser->authority.size > 0)
-    set_slice(L, parser, "host", parser->authority);
+    art_http_set_slice(L, parser, "host", parser->authority);
   art_http_push_fields(L, parser, 0, parser->field_count);
   lua_setfield(L, -2, "headers");
   lua_pushvalue(L, 1);

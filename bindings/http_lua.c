@@ -36,6 +36,42 @@ void art_http_push_slice(lua_State *L, const art_http_parser *parser,
     lua_pushlstring(L, art_http_text(parser, slice), slice.size);
 }
 
+void art_http_set_slice(lua_State *L, const art_http_parser *parser,
+                        const char *name, art_http_slice slice) {
+  art_http_push_slice(L, parser, slice);
+  lua_setfield(L, -2, name);
+}
+
+void art_http_set_flag(lua_State *L, const char *name, bool value) {
+  if (!value) return;
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, name);
+}
+
+void art_http_set_form(lua_State *L, const art_http_parser *parser) {
+  static const char *const forms[] = {"origin", "absolute", "authority",
+                                      "asterisk"};
+
+  lua_pushstring(L, forms[parser->form]);
+  lua_setfield(L, -2, "form");
+}
+
+void art_http_set_framing(lua_State *L, const art_http_parser *parser) {
+  static const char *const framings[] = {NULL, "length", "chunked", "eof"};
+
+  if (parser->framing != ART_HTTP_NO_BODY) {
+    lua_pushstring(L, framings[parser->framing]);
+    lua_setfield(L, -2, "framing");
+  }
+  if (parser->framing == ART_HTTP_LENGTH) {
+    lua_pushinteger(L, (lua_Integer) parser->length);
+    lua_setfield(L, -2, "length");
+  }
+  art_http_set_flag(L, "keep_alive", parser->keep_alive);
+  art_http_set_flag(L, "upgrade", parser->upgrade);
+  art_http_set_flag(L, "expects_continue", parser->expects_continue);
+}
+
 static bool is_name(const art_http_parser *parser, art_http_slice name,
                     const char *expected) {
   return name.size == strlen(expected) &&

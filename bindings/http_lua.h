@@ -13,6 +13,18 @@ art_http_limits art_http_check_limits(lua_State *L, int arg);
 void art_http_push_slice(lua_State *L, const art_http_parser *parser,
                          art_http_slice slice);
 
+/* Set a field of the table on the top of the stack: to a slice; to true, where
+ * it is. */
+void art_http_set_slice(lua_State *L, const art_http_parser *parser,
+                        const char *name, art_http_slice slice);
+void art_http_set_flag(lua_State *L, const char *name, bool value);
+
+/* Sets what a head says besides its start line and fields: how its target is
+ * written, where that is of a request; how its body is framed, where it has
+ * one. */
+void art_http_set_form(lua_State *L, const art_http_parser *parser);
+void art_http_set_framing(lua_State *L, const art_http_parser *parser);
+
 /* Pushes a table of `count` fields from `first` on: names to values. Those of a
  * repeated field are joined, but set-cookie is always a list. */
 void art_http_push_fields(lua_State *L, const art_http_parser *parser,

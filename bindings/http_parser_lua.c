@@ -25,58 +25,30 @@ static void drop_input(lua_State *L, parser_object *object) {
 
 /* --- Heads --- */
 
-static void set_slice(lua_State *L, const art_http_parser *parser,
-                      const char *name, art_http_slice slice) {
-  art_http_push_slice(L, parser, slice);
-  lua_setfield(L, -2, name);
-}
-
-static void set_flag(lua_State *L, const char *name, bool value) {
-  if (!value) return;
-  lua_pushboolean(L, 1);
-  lua_setfield(L, -2, name);
-}
-
 static void set_start_line(lua_State *L, const art_http_parser *parser) {
   if (parser->kind == ART_HTTP_RESPONSE) {
     lua_pushinteger(L, parser->status);
     lua_setfield(L, -2, "status");
-    set_slice(L, parser, "reason", parser->reason);
+    art_http_set_slice(L, parser, "reason", parser->reason);
     return;
   }
-  set_slice(L, parser, "method", parser->method);
-  set_slice(L, parser, "target", parser->target);
+  art_http_set_slice(L, parser, "method", parser->method);
+  art_http_set_slice(L, parser, "target", parser->target);
   if (parser->authority.size > 0)
-    set_slice(L, parser, "host", parser->authority);
+    art_http_set_slice(L, parser, "host", parser->authority);
 }
 
 static void push_head(lua_State *L, const art_http_parser *parser) {
-  static const char *const framings[] = {NULL, "length", "chunked", "eof"};
-  static const char *const forms[] = {"origin", "absolute", "authority",
-                                      "asterisk"};
   char version[3] = {'1', '.', (char) ('0' + parser->version)};
 
   lua_createtable(L, 0, 8);
   set_start_line(L, parser);
-  if (parser->kind == ART_HTTP_REQUEST) {
-    lua_pushstring(L, forms[parser->form]);
-    lua_setfield(L, -2, "form");
-  }
+  if (parser->kind == ART_HTTP_REQUEST) art_http_set_form(L, parser);
   lua_pushlstring(L, version, sizeof(version));
   lua_setfield(L, -2, "version");
   art_http_push_fields(L, parser, 0, parser->field_count);
   lua_setfield(L, -2, "headers");
-  if (parser->framing != ART_HTTP_NO_BODY) {
-    lua_pushstring(L, framings[parser->framing]);
-    lua_setfield(L, -2, "framing");
-  }
-  if (parser->framing == ART_HTTP_LENGTH) {
-    lua_pushinteger(L, (lua_Integer) parser->length);
-    lua_setfield(L, -2, "length");
-  }
-  set_flag(L, "keep_alive", parser->keep_alive);
-  set_flag(L, "upgrade", parser->upgrade);
-  set_flag(L, "expects_continue", parser->expects_continue);
+  art_http_set_framing(L, parser);
 }
 
 /* --- Methods --- */

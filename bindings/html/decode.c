@@ -2,6 +2,9 @@
  * that declares nothing for Latin 1, and begin to do so at a wrong byte. */
 #include "decode.h"
 
+#include "space.h"
+#include "utf8.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,10 +26,6 @@ void art_html_decoder_free(art_html_decoder *d) {
 }
 
 /* --- Which encoding --- */
-
-static bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
-}
 
 static bool is_one_of(const char *name, const char *const *names) {
   for (; *names != NULL; names++)
@@ -88,12 +87,12 @@ static bool copy_charset(const char *at, const char *end, char *name,
   at = find(at, end, "charset");
   if (at == NULL) return false;
   at += strlen("charset");
-  while (at < end && is_space(*at)) at++;
+  while (at < end && art_html_is_space(*at)) at++;
   if (at == end || *at++ != '=') return false;
-  while (at < end && is_space(*at)) at++;
+  while (at < end && art_html_is_space(*at)) at++;
   if (at < end && (*at == '"' || *at == '\'')) quote = *at++;
   while (at < end && size + 1 < room && *at != quote && *at != '"' &&
-         *at != '\'' && *at != ';' && !is_space(*at))
+         *at != '\'' && *at != ';' && !art_html_is_space(*at))
     name[size++] = *at++;
   name[size] = '\0';
   return size > 0;
@@ -109,7 +108,7 @@ static bool find_declared(const char *head, size_t size, char *name,
     if (end - at >= 4 && memcmp(at, "<!--", 4) == 0) {
       at = find(at + 4, end, "-->");
     } else if (end - at >= 6 && strncasecmp(at, "<meta", 5) == 0 &&
-               (is_space(at[5]) || at[5] == '/')) {
+               (art_html_is_space(at[5]) || at[5] == '/')) {
       close = memchr(at, '>', (size_t) (end - at));
       if (close == NULL) return false;
       if (copy_charset(at, close, name, room)) return true;
@@ -169,29 +168,6 @@ static void put_windows(art_html_decoder *d, unsigned char byte) {
   }
 }
 
-/* The size of the character at `text`; 0 where it is none, -1 where its end is
- * missing. */
-static int character(const char *text, size_t left) {
-  const unsigned char *s = (const unsigned char *) text;
-  unsigned char low = 0x80, high = 0xBF; /* of the second byte */
-  size_t size;
-
-  if (s[0] < 0x80) return 1;
-  if (s[0] < 0xC2 || s[0] > 0xF4) return 0;
-  size = s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-  if (s[0] == 0xE0) low = 0xA0;
-  if (s[0] == 0xED) high = 0x9F; /* above are surrogates */
-  if (s[0] == 0xF0) low = 0x90;
-  if (s[0] == 0xF4) high = 0x8F;
-  for (size_t i = 1; i < size; i++) {
-    if (i == left) return -1;
-    if (s[i] < low || s[i] > high) return 0;
-    low = 0x80;
-    high = 0xBF;
-  }
-  return (int) size;
-}
-
 static void decode_windows(art_html_decoder *d, const char *bytes,
                            size_t size) {
   const char *end = bytes + size, *plain = bytes;
@@ -210,7 +186,7 @@ static void decode_utf8(art_html_decoder *d, const char *bytes, size_t size) {
   const char *end = bytes + size, *plain = bytes;
 
   while (bytes < end) {
-    int length = character(bytes, (size_t) (end - bytes));
+    int length = art_utf8_size(bytes, (size_t) (end - bytes));
 
     if (length > 0) {
       bytes += length;

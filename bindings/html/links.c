@@ -1,6 +1,8 @@
 /* asyncrt.html: the links that were found, and what else is told of a page. */
 #include "links.h"
 
+#include "space.h"
+
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +51,6 @@ art_html_kind art_html_links_kind(const art_html_links *links,
 
 /* --- Keeping --- */
 
-static bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
-}
-
 /* Room for `more` items behind `used`; false without memory. */
 static bool grow(art_html_links *links, void **block, size_t used, size_t more,
                  size_t *capacity, size_t item) {
@@ -72,8 +70,8 @@ static bool grow(art_html_links *links, void **block, size_t used, size_t more,
 static size_t keep(art_html_links *links, const char *text, size_t size) {
   size_t begin = links->size;
 
-  while (size > 0 && is_space(*text)) text++, size--;
-  while (size > 0 && is_space(text[size - 1])) size--;
+  while (size > 0 && art_html_is_space(*text)) text++, size--;
+  while (size > 0 && art_html_is_space(text[size - 1])) size--;
   if (!grow(links, (void **) &links->text, links->size, size + 1,
             &links->capacity, 1))
     return 0;
@@ -118,8 +116,8 @@ static void add_robots(art_html_links *links, const char *content) {
   while (*content != '\0') {
     size_t size = strcspn(content, ","), word = 0;
 
-    while (word < size && is_space(content[word])) word++;
-    while (size > word && is_space(content[size - 1])) size--;
+    while (word < size && art_html_is_space(content[word])) word++;
+    while (size > word && art_html_is_space(content[size - 1])) size--;
     content += word;
     size -= word;
     if (size == 4 && strncasecmp(content, "none", size) == 0)
@@ -138,17 +136,19 @@ static void add_refresh(art_html_links *links, const char *content) {
   size_t size;
   char quote;
 
-  while (is_space(*content)) content++;
+  while (art_html_is_space(*content)) content++;
   if (strchr("0123456789.", *content) == NULL || *content == '\0') return;
   content += strspn(content, "0123456789.");
-  if (*content != ';' && *content != ',' && !is_space(*content)) return;
-  while (is_space(*content) || *content == ';' || *content == ',') content++;
+  if (*content != ';' && *content != ',' && !art_html_is_space(*content))
+    return;
+  while (art_html_is_space(*content) || *content == ';' || *content == ',')
+    content++;
   if (strncasecmp(content, "url", 3) == 0) {
     const char *equals = content + 3;
 
-    while (is_space(*equals)) equals++;
+    while (art_html_is_space(*equals)) equals++;
     if (*equals == '=') content = equals + 1;
-    while (is_space(*content)) content++;
+    while (art_html_is_space(*content)) content++;
   }
   quote = *content;
   if (quote == '"' || quote == '\'') {

@@ -8,6 +8,8 @@
  * occasion to. */
 #include "scan.h"
 
+#include "space.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -49,10 +51,6 @@ void art_html_scanner_free(art_html_scanner *s) {
 
 static bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
 }
 
 static char lower(char c) {
@@ -191,7 +189,7 @@ static void end_tag(art_html_scanner *s) {
 }
 
 static void scan_name(art_html_scanner *s, char c) {
-  if (is_space(c) || c == '/' || c == '>') {
+  if (art_html_is_space(c) || c == '/' || c == '>') {
     end_name(s);
     s->is_slashed = c == '/';
     if (c == '>') end_tag(s);
@@ -208,7 +206,7 @@ static bool is_name_character(char c) {
 }
 
 static void scan_attribute(art_html_scanner *s, char c) {
-  if (is_space(c)) {
+  if (art_html_is_space(c)) {
     s->state = AFTER_ATTRIBUTE;
   } else if (c == '/') {
     s->is_slashed = true;
@@ -230,7 +228,7 @@ static void scan_between(art_html_scanner *s, char c) {
     end_tag(s);
   } else if (c == '/') {
     s->is_slashed = true;
-  } else if (!is_space(c)) {
+  } else if (!art_html_is_space(c)) {
     s->is_slashed = false;
     s->state = ATTRIBUTE;
     s->attribute_start = s->out_size;
@@ -243,13 +241,13 @@ static void scan_between(art_html_scanner *s, char c) {
 }
 
 static void scan_after_attribute(art_html_scanner *s, char c) {
-  if (is_space(c)) return;
+  if (art_html_is_space(c)) return;
   s->state = c == '=' ? BEFORE_VALUE : BETWEEN;
   if (c != '=') scan_between(s, c);
 }
 
 static void scan_before_value(art_html_scanner *s, char c) {
-  if (is_space(c)) return;
+  if (art_html_is_space(c)) return;
   if (c == '>') {
     end_tag(s);
     return;
@@ -260,7 +258,7 @@ static void scan_before_value(art_html_scanner *s, char c) {
 }
 
 static void scan_value(art_html_scanner *s, char c) {
-  if (s->state == UNQUOTED && (is_space(c) || c == '>')) {
+  if (s->state == UNQUOTED && (art_html_is_space(c) || c == '>')) {
     end_value(s);
     if (c == '>') end_tag(s);
   } else if ((s->state == DOUBLE_QUOTED && c == '"') ||
@@ -321,7 +319,8 @@ static void scan_comment(art_html_scanner *s, char c) {
 static void scan_raw(art_html_scanner *s, char c) {
   size_t size = strlen(s->raw);
 
-  if (s->matched == size + 2 && (is_space(c) || c == '/' || c == '>')) {
+  if (s->matched == size + 2 &&
+      (art_html_is_space(c) || c == '/' || c == '>')) {
     begin_tag(s, true, s->raw[0]);
     memcpy(s->name, s->raw, sizeof(s->name));
     s->name_size = size;

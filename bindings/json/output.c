@@ -2,6 +2,7 @@
 #include "output.h"
 
 #include "error.h"
+#include "utf8.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -53,25 +54,6 @@ void art_json_add_line(art_json_output *out, int level) {
   out->length += spaces + 1;
 }
 
-size_t art_json_utf8(const char *text, size_t left) {
-  const unsigned char *s = (const unsigned char *) text;
-  unsigned char low = 0x80, high = 0xBF; /* of the second byte */
-  size_t size;
-
-  if (s[0] < 0x80) return 1;
-  if (s[0] < 0xC2 || s[0] > 0xF4) return 0;
-  size = s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-  if (size > left) return 0;
-  if (s[0] == 0xE0) low = 0xA0;
-  if (s[0] == 0xED) high = 0x9F; /* above are surrogates */
-  if (s[0] == 0xF0) low = 0x90;
-  if (s[0] == 0xF4) high = 0x8F;
-  if (s[1] < low || s[1] > high) return 0;
-  for (size_t i = 2; i < size; i++)
-    if (s[i] < 0x80 || s[i] > 0xBF) return 0;
-  return size;
-}
-
 static void add_escape(art_json_output *out, char c) {
   static const char short_ones[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
   const char *found = c == '\0' ? NULL : strchr(short_ones, c);
@@ -97,9 +79,9 @@ bool art_json_add_string(art_json_output *out, const char *text,
       add_escape(out, *text);
       plain = ++text;
     } else {
-      size_t size = art_json_utf8(text, (size_t) (end - text));
+      int size = art_utf8_size(text, (size_t) (end - text));
 
-      if (size == 0) return false;
+      if (size <= 0) return false;
       text += size;
     }
   }

@@ -30,8 +30,4 @@ void art_json_add_integer(art_json_output *out, lua_Integer value);
  * point or an exponent, by which it stays a float. */
 void art_json_add_float(art_json_output *out, double value);
 
-/* The number of bytes that the first character of `text`, which has `left`
- * bytes, takes in UTF-8; 0 where it is none. */
-size_t art_json_utf8(const char *text, size_t left);
-
 #endif

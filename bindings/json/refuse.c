@@ -2,6 +2,7 @@
 #include "encode.h"
 
 #include "error.h"
+#include "utf8.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -26,10 +27,10 @@ static void add_quoted(luaL_Buffer *b, const char *text, size_t length) {
 
   luaL_addchar(b, '"');
   for (size_t i = 0; i < shown;) {
-    size_t size = art_json_utf8(text + i, length - i);
+    int size = art_utf8_size(text + i, length - i);
     unsigned char c = (unsigned char) text[i];
 
-    if (size == 0 || c < 0x20 || c == 0x7f) {
+    if (size <= 0 || c < 0x20 || c == 0x7f) {
       char hex[8];
 
       snprintf(hex, sizeof(hex), "\\x%02X", c);
@@ -37,8 +38,8 @@ static void add_quoted(luaL_Buffer *b, const char *text, size_t length) {
       i++;
     } else {
       if (c == '"' || c == '\\') luaL_addchar(b, '\\');
-      luaL_addlstring(b, text + i, size);
-      i += size;
+      luaL_addlstring(b, text + i, (size_t) size);
+      i += (size_t) size;
     }
   }
   luaL_addstring(b, shown < length ? "…\"" : "\"");

@@ -13,10 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_DRAINED 16 /* calls that empty a stream before it is closed */
-#define MOST_ANSWERS                                        \
-  4096u /* bytes that a peer may make this side say unasked \
-         */
+#define MOST_DRAINED 16    /* calls that empty a stream before it is closed */
+#define MOST_ANSWERS 4096u /* bytes said because the peer wants them */
 
 static tls_stream *self_of(art_stream *stream) {
   return art_container_of(stream, tls_stream, stream);

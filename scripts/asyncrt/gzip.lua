@@ -15,13 +15,6 @@ local function give_way()
   if rt.can_block() then rt.yield() end
 end
 
-local function check_string(name, value)
-  if type(value) ~= "string" then
-    error(("bad argument #1 to '%s' (string expected, got %s)")
-      :format(name, type(value)), 3)
-  end
-end
-
 local function level(value)
   return math.type(value) == "integer" and value >= 0 and value <= 9,
     "integer from 0 to 9"
@@ -32,7 +25,7 @@ end
 ---@param options { level: integer? }? 0 to 9, default 6
 ---@return string
 function gzip.compress(data, options)
-  check_string("compress", data)
+  options_.check_string("compress", 1, data)
   options_.check("compress", 2, options, { level = level })
   local deflater = core.deflater(options and options.level or LEVEL)
   local pieces = {}
@@ -55,7 +48,7 @@ end
 ---@return string? message
 ---@return string? code "ELIMIT", "EBOMB", "EENCODING" or "ETRUNCATED"
 function gzip.decompress(data, options)
-  check_string("decompress", data)
+  options_.check_string("decompress", 1, data)
   options_.check("decompress", 2, options, { max = "count", ratio = "number" })
   local max = options and options.max or MOST
   local ratio = options and options.ratio or RATIO

@@ -38,10 +38,7 @@ end
 --- Parses some bytes of the page, split anywhere.
 ---@param bytes string
 function Parser:feed(bytes)
-  if type(bytes) ~= "string" then
-    error(("bad argument #1 to 'feed' (string expected, got %s)")
-      :format(type(bytes)), 2)
-  end
+  options.check_string("feed", 1, bytes)
   if not self.core then error("the parser has finished", 2) end
   self.core:feed(bytes)
 end
@@ -83,10 +80,7 @@ end
 ---@return asyncrt.html.Link[]
 ---@return asyncrt.html.Page
 function html.links(page, given)
-  if type(page) ~= "string" then
-    error(("bad argument #1 to 'links' (string expected, got %s)")
-      :format(type(page)), 2)
-  end
+  options.check_string("links", 1, page)
   options.check("links", 2, given, known)
   local parser = new_parser(given)
   parser:feed(page)

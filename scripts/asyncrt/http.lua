@@ -1,6 +1,5 @@
---- HTTP: a server; what needs a further library, the client and gzip, is loaded
---- when it is first asked for.
-local router = require("asyncrt.http.router")
+--- HTTP: a server; what not every server needs, the router, and what needs a
+--- further library, the client and gzip, is loaded when it is first asked for.
 local server = require("asyncrt.http.server")
 
 local modules = {
@@ -9,6 +8,7 @@ local modules = {
   gzip = "asyncrt.http.gzip",
   post = "asyncrt.http.client",
   request = "asyncrt.http.client",
+  router = "asyncrt.http.router",
 }
 
 local function load(http, name)
@@ -18,6 +18,5 @@ local function load(http, name)
 end
 
 return setmetatable({
-  router = router.router,
   serve = server.serve,
 }, { __index = load })

@@ -1,4 +1,4 @@
---- The option tables of functions in Lua.
+--- The arguments of functions in Lua: strings, and tables of options.
 local options = {}
 
 local kinds = {}
@@ -41,12 +41,34 @@ function kinds.string(value)
   return type(value) == "string", "string"
 end
 
+function kinds.table(value)
+  return type(value) == "table", "table"
+end
+
 function kinds.any(value)
   return value == value, "value other than NaN"
 end
 
+function kinds.callable(value)
+  return options.is_callable(value), "function"
+end
+
+--- Whether a value can be called.
+function options.is_callable(value)
+  return type(value) == "function" or
+    (debug.getmetatable(value) or {}).__call ~= nil
+end
+
 local function shown(value)
   return type(value) == "number" and tostring(value) or type(value)
+end
+
+--- Raises, at the line that called the function `name`, where its argument
+--- number `arg` is no string.
+function options.check_string(name, arg, value)
+  if type(value) == "string" then return end
+  error(("bad argument #%d to '%s' (string expected, got %s)")
+    :format(arg, name, type(value)), 3)
 end
 
 --- Raises, at the line that called the function `name`, where its argument

@@ -311,8 +311,7 @@ function pool.new(workers, handler, given)
   if math.type(workers) ~= "integer" or workers < 1 then
     error("bad argument #1 to 'new' (positive integer expected)", 2)
   end
-  if type(handler) ~= "function" and
-    not (debug.getmetatable(handler) or {}).__call then
+  if not options.is_callable(handler) then
     error("bad argument #2 to 'new' (function expected, got " ..
       type(handler) .. ")", 2)
   end

@@ -211,10 +211,7 @@ end
 ---@return string? message
 ---@return string? code
 function Bar:log(text)
-  if type(text) ~= "string" then
-    error(("bad argument #1 to 'log' (string expected, got %s)")
-      :format(type(text)), 2)
-  end
+  options.check_string("log", 1, text)
   text = escape(text)
   if not self.live or self.finished then return write(self, text, "\n") end
   local line = fit(self, live_text(self))

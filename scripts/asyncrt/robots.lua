@@ -1,4 +1,6 @@
 --- robots.txt: what a site asks of programs that fetch its pages (RFC 9309).
+local options = require("asyncrt.options")
+
 local LIMIT <const> = 500 * 1024 -- bytes that are looked at
 local LONGEST_DELAY <const> = 86400 -- seconds
 
@@ -23,13 +25,6 @@ local Rules = {}
 Rules.__index = Rules
 
 local robots = {}
-
-local function check_string(name, arg, value)
-  if type(value) ~= "string" then
-    error(("bad argument #%d to '%s' (string expected, got %s)")
-      :format(arg, name, type(value)), 3)
-  end
-end
 
 local function trim(text)
   local from = text:find("%S")
@@ -161,7 +156,7 @@ end
 ---@param text string of which the first 500 KiB count
 ---@return asyncrt.robots.Rules
 function robots.parse(text)
-  check_string("parse", 1, text)
+  options.check_string("parse", 1, text)
   local rules = setmetatable({ blocks = {}, merged = {}, sitemaps = {} }, Rules)
   local fields = new_fields(rules)
   for line in shorten(text):gsub("^\xEF\xBB\xBF", ""):gmatch("[^\r\n]+") do
@@ -196,8 +191,8 @@ end
 ---@param path string with its query; a whole URL will do
 ---@return boolean
 function Rules:allowed(agent, path)
-  check_string("allowed", 1, agent)
-  check_string("allowed", 2, path)
+  options.check_string("allowed", 1, agent)
+  options.check_string("allowed", 2, path)
   path = path:match("^%a[%w+.-]*://[^/?#]*(.*)") or path
   path = normalise(path:match("^[^#]*")):gsub("[*$]", percent)
   if path:sub(1, 1) ~= "/" then path = "/" .. path end
@@ -212,7 +207,7 @@ end
 ---@param agent string
 ---@return number?
 function Rules:crawl_delay(agent)
-  check_string("crawl_delay", 1, agent)
+  options.check_string("crawl_delay", 1, agent)
   return find(self, agent).delay
 end
 

@@ -1,18 +1,12 @@
 --- URLs: their parts, what references lead to, and queries.
 local core = require("asyncrt.core.url")
+local options = require("asyncrt.options")
 
 local url = {
   normalise = core.normalise,
   parse = core.parse,
   resolve = core.resolve,
 }
-
-local function check_string(name, value)
-  if type(value) ~= "string" then
-    error(("bad argument #1 to '%s' (string expected, got %s)")
-      :format(name, type(value)), 3)
-  end
-end
 
 local function percent(c)
   return ("%%%02X"):format(c:byte())
@@ -32,7 +26,7 @@ end
 ---@param text string
 ---@return string
 function url.encode(text)
-  check_string("encode", text)
+  options.check_string("encode", 1, text)
   return encode(text)
 end
 
@@ -40,7 +34,7 @@ end
 ---@param text string
 ---@return string
 function url.decode(text)
-  check_string("decode", text)
+  options.check_string("decode", 1, text)
   return decode(text)
 end
 
@@ -49,7 +43,7 @@ end
 ---@return table<string, string> first
 ---@return string[][] pairs each a name and a value
 function url.parse_query(query)
-  check_string("parse_query", query)
+  options.check_string("parse_query", 1, query)
   local first, list = {}, {}
   for item in query:gsub("%+", " "):gmatch("[^&]+") do
     local name, value = item:match("^([^=]*)=(.*)$")

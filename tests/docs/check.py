@@ -25,7 +25,7 @@ ALIASES = {"asyncrt": "rt"}  # what a module is called, if not by its last name
 RENAMED = {"sync.c": "latch"}  # bindings whose objects the reference calls so
 LAZY = {  # fields made by __index
     "asyncrt": ["stdin", "stdout", "stderr"],
-    "asyncrt.http": ["client", "get", "gzip", "post", "request"],
+    "asyncrt.http": ["client", "get", "gzip", "post", "request", "router"],
 }
 
 problems = []

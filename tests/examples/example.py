@@ -41,6 +41,23 @@ def require(*tools):
             raise unittest.SkipTest(f"{tool} is not installed")
 
 
+def require_module(module, reason):
+    """Skips where the build lacks what `module` needs."""
+    done = subprocess.run([asyncrt, "-e", f'require("{module}")'],
+                          capture_output=True, text=True)
+    if "is not part of this build" in done.stderr:
+        raise unittest.SkipTest(reason)
+
+
+def certificates():
+    """A folder of new certificates, until the tests of the module are over."""
+    folder = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(folder.cleanup)
+    subprocess.run([str(ROOT / "tests/tls/certificates.sh"), folder.name],
+                   check=True)
+    return folder
+
+
 def _late(_signal, _frame):
     raise TimeoutError(f"no end within {LIMIT} s")
 

@@ -12,6 +12,14 @@ import example
 
 DOCUMENTS = Path("/usr/share/doc/python3-doc/html")
 
+# Where a server that is not installed may write.
+TEMPORARY = """  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+"""
+
 CONFIGURATION = """
 daemon off;
 worker_processes 1;
@@ -21,12 +29,7 @@ events {{ worker_connections 1024; }}
 http {{
   log_format page "$status $request_uri";
   access_log {folder}/access.log page;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
+""" + TEMPORARY + """  server {{
     listen 127.0.0.1:{port} backlog=1024;
     root {root};
   }}

@@ -4,7 +4,6 @@ import os
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 import time
 import unittest
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import example
 import pages
-from example import ROOT, TestCase, require
+from example import TestCase, require
 
 CONFIGURATION = """
 daemon off;
@@ -23,12 +22,7 @@ events {{ worker_connections 256; }}
 http {{
   log_format each "$connection $status $server_protocol $request_uri";
   access_log {folder}/access.log each;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  client_max_body_size 100m;
+""" + pages.TEMPORARY + """  client_max_body_size 100m;
   types {{ text/html html; text/plain txt; }}
   gzip_types text/plain;
   gzip_min_length 1;
@@ -69,17 +63,11 @@ end
 
 def setUpModule():
     require("openssl")
-    done = subprocess.run([example.asyncrt, "-e", 'require("asyncrt.http").get'],
-                          capture_output=True, text=True)
-    if "is not part of this build" in done.stderr:
-        raise unittest.SkipTest("built without libcurl")
+    example.require_module("asyncrt.http.client", "built without libcurl")
     global folder
-    folder = tempfile.TemporaryDirectory()
-    unittest.addModuleCleanup(folder.cleanup)
+    folder = example.certificates()
     # Where nginx was started by root, its worker is another user.
     os.chmod(folder.name, 0o755)
-    subprocess.run([str(ROOT / "tests/tls/certificates.sh"), folder.name],
-                   check=True)
     root = Path(folder.name, "root")
     (root / "put").mkdir(parents=True)
     os.chmod(root / "put", 0o777)

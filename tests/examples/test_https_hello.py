@@ -3,13 +3,12 @@ import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 import unittest
 from pathlib import Path
 
 import example
-from example import ROOT, Server, TestCase, eventually, require
+from example import Server, TestCase, eventually, require
 
 
 def curl(server, *options, path="/hello/joe"):
@@ -22,15 +21,9 @@ def curl(server, *options, path="/hello/joe"):
 
 def setUpModule():
     require("openssl", "curl")
-    done = subprocess.run([example.asyncrt, "-e", 'require("asyncrt.tls")'],
-                          capture_output=True, text=True)
-    if "is not part of this build" in done.stderr:
-        raise unittest.SkipTest("built without TLS")
+    example.require_module("asyncrt.tls", "built without TLS")
     global folder
-    folder = tempfile.TemporaryDirectory()
-    unittest.addModuleCleanup(folder.cleanup)
-    subprocess.run([str(ROOT / "tests/tls/certificates.sh"), folder.name],
-                   check=True)
+    folder = example.certificates()
 
 
 class HttpsHello(TestCase):

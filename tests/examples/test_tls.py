@@ -5,7 +5,6 @@ import re
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -18,15 +17,9 @@ SCRIPT = str(ROOT / "tests/examples/tls.lua")
 
 def setUpModule():
     require("openssl")
-    done = subprocess.run([example.asyncrt, "-e", 'require("asyncrt.tls")'],
-                          capture_output=True, text=True)
-    if "is not part of this build" in done.stderr:
-        raise unittest.SkipTest("built without TLS")
+    example.require_module("asyncrt.tls", "built without TLS")
     global folder
-    folder = tempfile.TemporaryDirectory()
-    unittest.addModuleCleanup(folder.cleanup)
-    subprocess.run([str(ROOT / "tests/tls/certificates.sh"), folder.name],
-                   check=True)
+    folder = example.certificates()
 
 
 def path(name):

@@ -6,6 +6,8 @@ local rt = require("asyncrt")
 
 local servers = {}
 
+servers.SOON = 0.05 -- seconds, for limits that pass because nobody answers
+
 servers.OK = "HTTP/1.1 200 OK\r\n"
 servers.HELLO = servers.OK .. "Content-Length: 5\r\n\r\nhello"
 
@@ -44,6 +46,13 @@ function servers.with_server(handler, use, options)
   use((tls and "https://" or "http://") .. listener:address())
   task:cancel()
   task:join()
+end
+
+--- The bytes that a text in hexadecimal stands for.
+function servers.unhex(text)
+  return (text:gsub("%x%x", function(pair)
+    return string.char(tonumber(pair, 16))
+  end))
 end
 
 --- The code and the message of a failure.

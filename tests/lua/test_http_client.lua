@@ -6,22 +6,15 @@ local lu = require("luaunit")
 local rt = require("asyncrt")
 local servers = require("http_servers")
 
-local OK, HELLO = servers.OK, servers.HELLO
+local OK, HELLO, SOON = servers.OK, servers.HELLO, servers.SOON
 local failure = servers.failure
 local with_answer = servers.with_answer
 local with_server = servers.with_server
 local with_sockets = servers.with_sockets
 
-local SOON = 0.05 -- seconds, for limits that pass because nobody answers
-
-local function unhex(text)
-  return (text:gsub("%x%x", function(pair)
-    return string.char(tonumber(pair, 16))
-  end))
-end
-
 -- "hello, compressed".
-local GZIP = unhex("1f8b0800000000000203cb48cdc9c9d75148cecf2d284a2d2e4e4d0100"
+local GZIP = servers.unhex(
+  "1f8b0800000000000203cb48cdc9c9d75148cecf2d284a2d2e4e4d0100"
   .. "127e197811000000")
 
 -- What the one head of a request was that the server got.

@@ -7,22 +7,15 @@ local net = require("asyncrt.net")
 local rt = require("asyncrt")
 local servers = require("http_servers")
 
-local OK, HELLO = servers.OK, servers.HELLO
+local OK, HELLO, SOON = servers.OK, servers.HELLO, servers.SOON
 local failure = servers.failure
 local with_answer = servers.with_answer
 local with_server = servers.with_server
 local with_sockets = servers.with_sockets
 
-local SOON = 0.05 -- seconds, for limits that pass because nobody answers
-
-local function unhex(text)
-  return (text:gsub("%x%x", function(pair)
-    return string.char(tonumber(pair, 16))
-  end))
-end
-
 -- 8 MiB of zeros, compressed twice.
-local BOMB = unhex("1f8b0800000000000203edd7b10d82400085e13b2e261746b02126eec0"
+local BOMB = servers.unhex(
+  "1f8b0800000000000203edd7b10d82400085e13b2e261746b02126eec0"
   .. "04cec12a2494360ee00e2c60c30ab4ac4018413cc6c07c5ff5d7af7bcd33874395d629c6"
   .. "12fdeb3b6eb90e000000c09feb97215547dcf6aebddb030000004ee07d797ce66bb9f5e1"
   .. "07db19d4a7ef1f0000")

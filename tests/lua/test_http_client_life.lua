@@ -6,13 +6,11 @@ local lu = require("luaunit")
 local rt = require("asyncrt")
 local servers = require("http_servers")
 
-local OK, HELLO = servers.OK, servers.HELLO
+local OK, HELLO, SOON = servers.OK, servers.HELLO, servers.SOON
 local failure = servers.failure
 local with_answer = servers.with_answer
 local with_server = servers.with_server
 local with_sockets = servers.with_sockets
-
-local SOON = 0.05 -- seconds, for limits that pass because nobody answers
 
 TestCancel = {}
 

@@ -41,14 +41,15 @@ local addresses = {
 
 TestGone = {}
 
-function TestGone:test_a_client_that_closes()
+-- A client that leaves so while the handler is at work.
+local function assert_leaving_cancels(how)
   for _, address in ipairs(addresses) do
     local state, handler = waiter()
     with_server(address, handler, function(conn)
       conn:write(GET)
       state.began:wait()
 
-      conn:close()
+      conn[how](conn)
 
       state.ended:wait()
       lu.assertEquals(state.reason, "the client is gone")
@@ -56,19 +57,12 @@ function TestGone:test_a_client_that_closes()
   end
 end
 
+function TestGone:test_a_client_that_closes()
+  assert_leaving_cancels("close")
+end
+
 function TestGone:test_a_client_that_resets()
-  for _, address in ipairs(addresses) do
-    local state, handler = waiter()
-    with_server(address, handler, function(conn)
-      conn:write(GET)
-      state.began:wait()
-
-      conn:reset()
-
-      state.ended:wait()
-      lu.assertEquals(state.reason, "the client is gone")
-    end)
-  end
+  assert_leaving_cancels("reset")
 end
 
 function TestGone:test_a_client_whose_request_came_before_the_server()

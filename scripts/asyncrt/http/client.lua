@@ -6,6 +6,8 @@ local core = require("asyncrt.core.curl")
 local options = require("asyncrt.options")
 local rt = require("asyncrt")
 
+local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$" -- names of methods and fields
+
 local SCHEMES_OF_PROXIES = {
   http = true, https = true, socks4a = true, socks5h = true,
 }
@@ -77,10 +79,6 @@ Response.__close = Response.close
 
 -- --- Options ---
 
-local function is_table(value)
-  return type(value) == "table", "table"
-end
-
 local function is_limit(value)
   local integer = math.type(value) == "integer" and value >= 0
   return integer or value == math.huge, "number of bytes"
@@ -121,8 +119,8 @@ local function is_http2(value)
 end
 
 local function is_method(value)
-  return type(value) == "string" and value:find("^[%w!#$%%&'*+.^_`|~-]+$") ~=
-    nil, "name of a method"
+  return type(value) == "string" and value:find(TOKEN) ~= nil,
+    "name of a method"
 end
 
 -- A stream is whatever has a method `read`.
@@ -150,7 +148,7 @@ local known = {
   connect_timeout = "seconds",
   decompress = "boolean",
   follow = "boolean",
-  headers = is_table,
+  headers = "table",
   http2 = is_http2,
   idle_timeout = "seconds",
   max_body = is_limit,
@@ -213,7 +211,7 @@ end
 -- Adds a field to those known by their names in lower case: {name, values}, or
 -- {name, false} for one that is not to be sent though it would be otherwise.
 local function set_field(named, name, value)
-  if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+  if type(name) ~= "string" or not name:find(TOKEN) then
     bad_field("invalid header name %q", tostring(name))
   end
   local lower = name:lower()
@@ -430,12 +428,6 @@ local function prepare(client, method, url, body, given)
   return request
 end
 
-local function check_string(name, arg, value)
-  if type(value) == "string" then return end
-  error(("bad argument #%d to '%s' (string expected, got %s)")
-    :format(arg, name, type(value)), 3)
-end
-
 local function check_body(name, arg, value)
   if is_body(value) then return end
   error(("bad argument #%d to '%s' (string, function or stream expected, "
@@ -462,7 +454,7 @@ end
 ---@return string? message
 ---@return string? code
 function Client:get(url, given)
-  check_string("get", 1, url)
+  options.check_string("get", 1, url)
   options.check("get", 2, given, known)
   local request = prepare(self, "GET", url, nil, given)
   return perform(self, request)
@@ -477,7 +469,7 @@ end
 ---@return string? message
 ---@return string? code
 function Client:post(url, body, given)
-  check_string("post", 1, url)
+  options.check_string("post", 1, url)
   check_body("post", 2, body)
   options.check("post", 3, given, known)
   local request = prepare(self, "POST", url, body, given)
@@ -552,27 +544,18 @@ local function the_shared()
   return shared
 end
 
+-- Tail calls: a mistake is one of whoever called these.
+
 function client.get(url, given)
-  check_string("get", 1, url)
-  options.check("get", 2, given, known)
-  local request = prepare(the_shared(), "GET", url, nil, given)
-  return perform(shared, request)
+  return the_shared():get(url, given)
 end
 
 function client.post(url, body, given)
-  check_string("post", 1, url)
-  check_body("post", 2, body)
-  options.check("post", 3, given, known)
-  local request = prepare(the_shared(), "POST", url, body, given)
-  return perform(shared, request)
+  return the_shared():post(url, body, given)
 end
 
 function client.request(given)
-  check_request(given)
-  options.check("request", 1, given, known_of_request)
-  local request =
-    prepare(the_shared(), method_of(given), given.url, given.body, given)
-  return perform(shared, request)
+  return the_shared():request(given)
 end
 
 return client

@@ -20,12 +20,6 @@ local WILD = {}
 
 local router = {}
 
-local function is_callable(value)
-  local callable = type(value) == "function" or
-    (debug.getmetatable(value) or {}).__call ~= nil
-  return callable, "function"
-end
-
 -- Splits the path behind its first slash at the others.
 local function split(path)
   local segments = {}
@@ -323,7 +317,7 @@ local function add(self, pattern, handler)
   if type(pattern) ~= "string" then
     return ("pattern: string expected, got %s"):format(type(pattern))
   end
-  if not is_callable(handler) then
+  if not options_.is_callable(handler) then
     return ("handler of '%s': function expected, got %s")
       :format(pattern, type(handler))
   end
@@ -374,7 +368,7 @@ function Router:mount(prefix, handler)
     handler(req, res)
     req.path, req.base = path, base
   end
-  if not is_callable(handler) then
+  if not options_.is_callable(handler) then
     error(("handler of '%s': function expected, got %s")
       :format(prefix, type(handler)), 2)
   end
@@ -388,7 +382,7 @@ end
 ---  itself, with res.status set
 ---@return asyncrt.http.Router
 function router.router(options)
-  options_.check("router", 1, options, { refuse = is_callable })
+  options_.check("router", 1, options, { refuse = "callable" })
   return setmetatable({
     refuse = options and options.refuse,
     routes = {},

@@ -45,7 +45,7 @@ local known = {
   drain = "seconds",
   header_timeout = "seconds",
   idle_timeout = "seconds",
-  limits = function(value) return type(value) == "table", "table" end,
+  limits = "table",
   log_format = log.is_format,
   max_body = "count",
   max_connections = "positive",
