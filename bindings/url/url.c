@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uriparser/Uri.h>
 #include <uv.h>
@@ -302,6 +303,64 @@ static int url_resolve(lua_State *L) {
   return 1;
 }
 
+/* Whether `text` is `count` dots, as such or as "%2e". */
+static bool is_dots(const UriTextRangeA *text, int count) {
+  const char *at = text->first;
+
+  for (; count > 0; count--) {
+    if (at < text->afterLast && *at == '.')
+      at++;
+    else if (text->afterLast - at >= 3 && strncasecmp(at, "%2e", 3) == 0)
+      at += 3;
+    else
+      return false;
+  }
+  return at == text->afterLast;
+}
+
+static UriPathSegmentA *on_top(UriPathSegmentA *segment,
+                               UriPathSegmentA *rest) {
+  segment->next = rest;
+  return segment;
+}
+
+/* Resolves the "." and ".." of a path, all but the ".." that lead out of a
+ * relative one. uriparser takes a "." for a name where a segment with a ":"
+ * followed it. */
+static void remove_dots(UriUriA *uri) {
+  bool relative = !is_set(&uri->scheme) && !has_host(uri) && !uri->absolutePath;
+  UriPathSegmentA *segment, *rest = uri->pathHead, *kept = NULL;
+
+  while ((segment = rest) != NULL) {
+    bool up = is_dots(&segment->text, 2);
+
+    rest = segment->next;
+    if (up ? relative && (kept == NULL || is_dots(&kept->text, 2))
+           : !is_dots(&segment->text, 1)) {
+      kept = on_top(segment, kept);
+      continue;
+    }
+    if (up && kept != NULL) {
+      UriPathSegmentA *parent = kept;
+
+      kept = parent->next;
+      free(parent);
+    }
+    if (rest == NULL && (kept != NULL || has_host(uri))) { /* a directory */
+      segment->text = range_of("");
+      kept = on_top(segment, kept);
+    } else {
+      free(segment);
+    }
+  }
+  uri->pathTail = kept;
+  uri->pathHead = NULL;
+  while ((segment = kept) != NULL) {
+    kept = segment->next;
+    uri->pathHead = on_top(segment, uri->pathHead);
+  }
+}
+
 /* url.normalise(url [, options]) -> string | nil, message, code
  *
  * The form that URLs of the same resource share. Options: fragment, whether it
@@ -321,6 +380,7 @@ static int url_normalise(lua_State *L) {
   uri = parse(L, push_work(L, "url.normalise"), 1);
   if (uri == NULL) return 3;
   had_path = !is_path_empty(uri);
+  remove_dots(uri);
   if (uriNormalizeSyntaxA(uri) != URI_SUCCESS)
     return luaL_error(L, "not enough memory");
 
