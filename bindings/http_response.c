@@ -391,6 +391,14 @@ static void check_whole(lua_State *L, const art_http_connection *self,
   given->length = length;
 }
 
+/* Whether nothing is known of the body: a handler that has none for HEAD may
+ * have one for GET, whose length is the only one to be told. */
+static bool is_untold(const art_http_connection *self,
+                      const given_fields *given, const size_t *length) {
+  return length != NULL && *length == 0 && !given->has_length &&
+         is_head_request(self);
+}
+
 /* Adds the head; `length` is that of the body, where it is known. */
 static head_facts add_head(output *out, const art_http_connection *self,
                            const size_t *length) {
@@ -402,7 +410,8 @@ static head_facts add_head(output *out, const art_http_connection *self,
   if (length != NULL && head.status != 204 && head.status != 304)
     check_whole(out->L, self, &given, *length);
   head.left = given.length;
-  head.body = body_of(self, head.status, length != NULL || given.has_length);
+  if (!is_untold(self, &given, length))
+    head.body = body_of(self, head.status, length != NULL || given.has_length);
   /* A client that waits for 100 Continue may send its body now, or may not. */
   head.close = self->close || self->stopping || given.close ||
                self->wants_continue || head.body == ART_HTTP_BODY_EOF;

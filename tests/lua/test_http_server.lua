@@ -114,6 +114,20 @@ function TestResponse:test_head_tells_the_length_that_its_handler_knows()
   lu.assertEquals(answer, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
 end
 
+function TestResponse:test_head_tells_no_length_that_nobody_has_told()
+  local lengths = { "7", 0, false, "" }
+  local answer = exchange(request("HEAD / HTTP/1.1", "Host: h"):rep(4),
+    function(_, res)
+      local length = table.remove(lengths, 1)
+      if length == "" then return res:send("") end
+      res.headers["Content-Length"] = length or nil
+    end)
+
+  lu.assertEquals(answer, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"
+    .. "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    .. ("HTTP/1.1 200 OK\r\n\r\n"):rep(2))
+end
+
 function TestResponse:test_head_of_a_response_in_pieces()
   local answer = exchange(request("HEAD / HTTP/1.1", "Host: h") .. GET,
     function(_, res)
