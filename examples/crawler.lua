@@ -7,7 +7,6 @@ local journal, json = require("asyncrt.journal"), require("asyncrt.json")
 local pool, progress = require("asyncrt.pool"), require("asyncrt.progress")
 local robots, rt = require("asyncrt.robots"), require("asyncrt")
 local url = require("asyncrt.url")
-
 local options = { jobs = 128, per_host = 8, delay = 0, depth = 100, retries = 3,
   timeout = 30, out = "crawl.jsonl" }
 for i = 1, #arg - 1, 2 do
@@ -15,16 +14,18 @@ for i = 1, #arg - 1, 2 do
   assert(options[name], "unknown option: " .. arg[i])
   options[name] = tonumber(arg[i + 1]) or arg[i + 1]
 end
-local start = assert(url.normalise(arg[#arg], { fragment = false }))
-local origin = assert(start:match("^https?://[^/]+"), "no URL of http")
+local start = url.normalise(arg[#arg], { fragment = false }) or ""
+local origin = start:match("^https?://[^/]+")
+if not origin then
+  io.stderr:write("usage: asyncrt examples/crawler.lua [--OPTION N]... URL\n")
+  os.exit(2)
+end
 local client = http.client({ timeout = options.timeout, follow = false,
   headers = { ["User-Agent"] = "asyncrt" } })
-
 -- Without a robots.txt all is allowed; while it cannot be had, nothing is.
 local answer = assert(client:get(origin .. "/robots.txt", { follow = true }))
 assert(answer.status < 500, "robots.txt: " .. answer.reason)
 local rules = robots.parse(answer.status < 300 and answer:read_all() or "")
-
 local log = assert(journal.open(options.out))
 local known, done, pages = { [start] = 0 }, {}, nil -- known: depth, or false
 
@@ -42,8 +43,7 @@ local function select_new(page, links, base)
     local path = to:find(origin .. "/", 1, true) == 1 and to:sub(#origin + 1)
     met[ref] = to
     if path and known[to] == nil and rules:allowed("asyncrt", path) then
-      table.insert(page.found, to)
-      known[to] = page.depth + 1
+      page.found[#page.found + 1], known[to] = to, page.depth + 1
     end
   end
 end

@@ -2,6 +2,11 @@
 --   asyncrt examples/event_alarm.lua 3:eggs 240:tea 0.5:hello
 local rt = require("asyncrt")
 
+if not arg[1] then
+  io.stderr:write("usage: asyncrt examples/event_alarm.lua SECONDS:TEXT...\n")
+  os.exit(2)
+end
+
 local start = rt.now()
 local alarms, count = {}, 0
 for _, word in ipairs(arg) do

@@ -6,18 +6,22 @@ local rt = require("asyncrt")
 
 local size, url, folder = 128, ...
 if url == "--jobs" then size, url, folder = select(2, ...) end
-local host, base = assert(url, "no URL"):match("^http://([^/]+)(.-)/*$")
+local host, base = (url or ""):match("^http://([^/]+)(.-)/*$")
+if not (host and tonumber(size)) then
+  io.stderr:write("usage: asyncrt examples/pool.lua [--jobs N] URL [FOLDER]\n")
+  os.exit(2)
+end
 local active, pages, bytes, failures = 0, 0, 0, 0
 
--- Speaks as much HTTP/1.1 as it takes, for at most 30 seconds.
+-- Speaks as much HTTP as it takes, for at most 30 seconds: 1.0 has no chunks.
 local function fetch(path)
   local _ <close> = rt.deadline(30)
   local port = host:find(":%d+$") and "" or ":80"
   local conn <close> = assert(net.connect(host .. port))
-  local get = "GET %s/%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
+  local get = "GET %s/%s HTTP/1.0\r\nHost: %s\r\n\r\n"
   assert(conn:write(get:format(base, path, host)))
   local head = assert(conn:read_until("\r\n\r\n"))
-  assert(head:find("^HTTP/1.1 200 "), head:match("^[^\r]*"))
+  assert(head:find("^HTTP/1%.[01] 200 "), "answered " .. head:match("^[^\r]*"))
   local length = head:match("\r\n[Cc]ontent%-[Ll]ength: *(%d+)")
   local page = assert(conn:read_all())
   assert(#page == tonumber(length or #page), "the page is cut short")
@@ -34,8 +38,7 @@ rt.group(function(workers)
     end)
   end
   local bar <close> = progress.bar({ label = "pages", every = 1 })
-  local path -- nil: still to be read; false: there are no more
-  local arms = { result = results }
+  local arms, path = { result = results }, nil -- nil: to be read; false: end
   while path ~= false or active > 0 do
     arms.line = path == nil and rt.stdin:read_line_evt()
     arms.job = path and jobs:send_evt(path)
@@ -53,3 +56,4 @@ rt.group(function(workers)
   jobs:close()
 end)
 print(("%d pages, %d bytes, %d failures"):format(pages, bytes, failures))
+if pages == 0 and failures > 0 then os.exit(1) end

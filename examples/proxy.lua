@@ -4,7 +4,11 @@
 local http = require("asyncrt.http")
 local net = require("asyncrt.net")
 
-local upstream = assert(arg[1], "no URL of a server"):gsub("/+$", "")
+if not arg[1] then
+  io.stderr:write("usage: asyncrt examples/proxy.lua URL [address]\n")
+  os.exit(2)
+end
+local upstream = arg[1]:gsub("/+$", "")
 
 -- What belongs to a connection, or is made anew for it.
 local hop_by_hop = {

@@ -73,6 +73,14 @@ class TestCase(unittest.TestCase):
         finally:
             signal.alarm(0)
 
+    def check_usage(self, script, *arguments):
+        """It ends at once by telling how it is called."""
+        done = subprocess.run(command(script, *arguments), text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL)
+        self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+        self.assertRegex(done.stderr,
+                         rf"\Ausage: asyncrt examples/{script} .*\n\Z")
+
 
 class Server:
     """A running example whose first line says where it listens. `stop` is to

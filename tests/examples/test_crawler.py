@@ -289,12 +289,15 @@ class Crawler(TestCase):
 
     def test_misuse(self):
         for arguments, message in [
-                ([], "no URL of http"), (["--jbos", "3"], "unknown option"),
+                (["--jbos", "3"], "unknown option"),
                 (["--out", "/nonexistent/x"], "no such file")]:
             with Site({}) as site:
-                url = [site.url] if arguments else ["ftp://a/"]
                 done = subprocess.run(
-                    example.command("crawler.lua", *arguments, *url),
+                    example.command("crawler.lua", *arguments, site.url),
                     text=True, capture_output=True)
             self.assertEqual(done.returncode, 1)
             self.assertIn(message, done.stderr)
+
+    def test_without_a_url_it_tells_the_usage(self):
+        self.check_usage("crawler.lua")
+        self.check_usage("crawler.lua", "ftp://a/")

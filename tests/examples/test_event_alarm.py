@@ -31,6 +31,9 @@ class EventAlarm(TestCase):
         self.assertGreaterEqual(float(lines[0][0]), 0.1)
         self.assertGreaterEqual(float(lines[1][0]), 0.3)
 
+    def test_without_an_alarm_it_tells_the_usage(self):
+        self.check_usage("event_alarm.lua")
+
     def test_what_is_no_alarm(self):
         done = self.run_alarms(*example.command("event_alarm.lua", "tea"))
         self.assertEqual(done.returncode, 1)

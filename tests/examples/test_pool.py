@@ -30,9 +30,9 @@ class Pool(TestCase):
         self.assertTrue(match, line)
         return tuple(map(int, match.groups()))
 
-    def check_plain(self, done):
+    def check_plain(self, done, status=0):
         """Pages, bytes, failures and messages of a run without a terminal."""
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, status, done.stderr)
         self.assertNotRegex(done.stderr, "[\r\x1b]")
         summary = SUMMARY.fullmatch(done.stdout)
         self.assertTrue(summary, done.stdout)
@@ -77,7 +77,7 @@ class Pool(TestCase):
             self.assertEqual(len(lines), 100)
             for line in lines:
                 self.assertRegex(
-                    line, r"^missing-\d+: .*HTTP/1\.1 404 Not Found$")
+                    line, r"^missing-\d+: .*answered HTTP/1\.1 404 Not Found$")
             self.assertEqual(
                 collections.Counter(nginx.requests()),
                 collections.Counter(
@@ -231,9 +231,25 @@ class Pool(TestCase):
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
             done = self.run_pool(f"http://127.0.0.1:{port}/", paths="a\nb\n")
-        self.assertEqual(self.check_plain(done)[:3], (0, 0, 2))
+        self.assertEqual(self.check_plain(done, status=1)[:3], (0, 0, 2))
         self.assertIn(f"connect 127.0.0.1:{port}: connection refused",
                       done.stderr)
+
+    def test_an_answer_of_http_1_0(self):
+        def answer(path, connection):
+            status = "200 OK" if path == "/a" else "500 No"
+            connection.sendall(f"HTTP/1.0 {status}\r\n\r\npage\n".encode())
+
+        with Pages(answer) as pages:
+            done = self.run_pool(pages.url, paths="a\nb\n")
+        *figures, messages = self.check_plain(done)
+        self.assertEqual(figures, [1, 5, 1])
+        self.assertRegex(messages[0], "^b: .*answered HTTP/1.0 500 No$")
+
+    def test_without_a_url_it_tells_the_usage(self):
+        self.check_usage("pool.lua")
+        self.check_usage("pool.lua", "https://a/")
+        self.check_usage("pool.lua", "--jobs", "many", "http://a/")
 
     def test_no_paths(self):
         done = self.run_pool("http://127.0.0.1:1/")

@@ -204,6 +204,9 @@ class Proxy(TestCase):
             self.assertEqual(curl(server, "/"), b"hello\n 200")
             server.stop()
 
+    def test_without_a_url_it_tells_the_usage(self):
+        self.check_usage("proxy.lua")
+
     def test_nobody_is_there(self):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
