@@ -1,4 +1,4 @@
--- A JSON API: notes, kept in memory.
+-- A JSON API: notes, kept in memory. Runs until Ctrl-C:
 --   asyncrt examples/api.lua [address]
 --   curl -d '{"text": "buy milk"}' http://127.0.0.1:8080/notes
 local http = require("asyncrt.http")

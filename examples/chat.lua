@@ -1,4 +1,5 @@
 -- A chat: what a client says, all the others hear. Its first line is its name.
+-- Runs until Ctrl-C:
 --   asyncrt examples/chat.lua [address]
 --   nc 127.0.0.1 7001
 local net = require("asyncrt.net")

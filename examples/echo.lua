@@ -1,4 +1,4 @@
--- A TCP echo server. Run it, talk to it, and end it by Ctrl-C:
+-- A TCP echo server. Runs until Ctrl-C:
 --   asyncrt examples/echo.lua [address]
 --   nc 127.0.0.1 7000
 local net = require("asyncrt.net")

@@ -1,4 +1,5 @@
--- The echo server out of its parts: listen, accept, spawn, read and write.
+-- The echo server out of its parts: listen, accept, spawn, read and write. Runs
+-- until Ctrl-C:
 --   asyncrt examples/echo_primitives.lua [address]
 --   nc 127.0.0.1 7000
 local net = require("asyncrt.net")

@@ -1,4 +1,5 @@
 -- The event of a connection: a listener is one, like any other in a select.
+-- Runs until Ctrl-C, or until nobody has come for so many seconds:
 --   asyncrt examples/event_connection.lua [address [seconds]]
 --   nc 127.0.0.1 7003
 local net = require("asyncrt.net")

@@ -1,5 +1,5 @@
 -- The event of data: one task serves every client, by waiting for a line from
--- any of them. What is typed comes back in capitals.
+-- any of them. What is typed comes back in capitals. Runs until Ctrl-C:
 --   asyncrt examples/event_data.lua [address]
 --   nc 127.0.0.1 7004
 local net = require("asyncrt.net")

@@ -1,5 +1,5 @@
 -- The event that a program sets by hand: clients wait at the start, and the
--- first of them that sends a line lets all of them go.
+-- first of them that sends a line lets all of them go. Runs until Ctrl-C:
 --   asyncrt examples/event_manual.lua [address]
 --   nc 127.0.0.1 7005
 local net = require("asyncrt.net")

@@ -1,5 +1,6 @@
 -- Server-sent events: whoever listens gets what is posted, and a comment now
--- and then, so that nobody in between takes the silence for the end.
+-- and then, so that nobody in between takes the silence for the end. Runs until
+-- Ctrl-C:
 --   asyncrt examples/events.lua [address [seconds between comments]]
 --   curl --no-buffer http://127.0.0.1:8080/events
 --   curl -d 'hello' http://127.0.0.1:8080/events

@@ -1,4 +1,4 @@
--- An HTTP server. Run it, ask it, and end it by Ctrl-C:
+-- An HTTP server. Runs until Ctrl-C:
 --   asyncrt examples/http_hello.lua [address]
 --   curl http://127.0.0.1:8080/hello/world
 --   curl --data-binary @FILE http://127.0.0.1:8080/echo

@@ -1,6 +1,7 @@
--- HTTPS: `asyncrt examples/https_hello.lua [address [certificate key]]`, then
--- `curl -k https://127.0.0.1:8443/hello/joe`. Without a certificate it makes
--- one for localhost; SIGHUP reads the files again.
+-- HTTPS. Without a certificate it makes one for localhost; SIGHUP reads the
+-- files again. Runs until Ctrl-C:
+--   asyncrt examples/https_hello.lua [address [certificate key]]
+--   curl -k https://127.0.0.1:8443/hello/joe
 local http = require("asyncrt.http")
 local net = require("asyncrt.net")
 local rt = require("asyncrt")

@@ -1,5 +1,5 @@
 -- A chat by long polling: a client asks for the lines after the last one that
--- it has, and the answer comes when there is one.
+-- it has, and the answer comes when there is one. Runs until Ctrl-C:
 --   asyncrt examples/longpoll.lua [address [seconds]]
 --   curl -d 'hello' http://127.0.0.1:8080/lines
 --   curl 'http://127.0.0.1:8080/lines?after=0'

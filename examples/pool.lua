@@ -1,5 +1,5 @@
 -- 128 workers fetch the pages whose paths are the lines of standard input:
--- `asyncrt examples/pool.lua [--jobs 128] URL [FOLDER to save them in] <LIST`.
+--   asyncrt examples/pool.lua [--jobs 128] URL [FOLDER to save them in] <LIST
 local net = require("asyncrt.net")
 local progress = require("asyncrt.progress")
 local rt = require("asyncrt")

@@ -1,5 +1,6 @@
 -- A reverse proxy. Bodies pass in both directions as they come, no faster than
--- the slower side takes them; a client that goes away ends its request.
+-- the slower side takes them; a client that goes away ends its request. Runs
+-- until Ctrl-C:
 --   asyncrt examples/proxy.lua http://127.0.0.1:8000 [address]
 local http = require("asyncrt.http")
 local net = require("asyncrt.net")

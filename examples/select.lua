@@ -1,5 +1,5 @@
 -- One wait for several things: a channel, a socket and two timers. Whoever
--- connects is asked sums until the time is up.
+-- connects is asked sums for so many seconds. Runs until Ctrl-C:
 --   asyncrt examples/select.lua [address [seconds]]
 --   nc 127.0.0.1 7002
 local net = require("asyncrt.net")

@@ -3,7 +3,8 @@
 
 Every public name stands in docs/reference and in docs/types: each field of a
 public module, and each method that a binding in C or a script gives to its
-objects. Every link within the documentation leads somewhere.
+objects. Every link within the documentation leads somewhere. The header of an
+example says how it is run, and of a server how it is ended.
 """
 
 import argparse
@@ -142,6 +143,23 @@ def check_links(path):
             problems.append(f"{shown} names no heading")
 
 
+# --- Examples ---
+
+
+def check_example(path):
+    text = path.read_text()
+    header = re.match(r"(--.*\n)*", text).group()
+    shown = path.relative_to(ROOT)
+    lines, most = text.count("\n"), 100 if path.stem == "crawler" else 60
+    if lines >= most:
+        problems.append(f"{shown} has {lines} lines, not less than {most}")
+    expect(header, f"the header of {shown}", rf"^--   asyncrt {shown}\b",
+           "how to run it")
+    if re.search(r"\.(serve|listen)\(", text):
+        expect(re.sub(r"\n-- ", " ", header), f"the header of {shown}",
+               r"\bRuns until Ctrl-C\b", "'Runs until Ctrl-C'")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--asyncrt", required=True, type=Path)
@@ -156,6 +174,8 @@ def main():
         check_method(on, name)
     for path in [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md"))]:
         check_links(path)
+    for path in sorted(ROOT.glob("examples/*.lua")):
+        check_example(path)
     print(*problems, sep="\n", end="\n" if problems else "")
     return 1 if problems else 0
 
