@@ -27,18 +27,28 @@ local answer = assert(client:get(origin .. "/robots.txt", { follow = true }))
 assert(answer.status < 500, "robots.txt: " .. answer.reason)
 local rules = robots.parse(answer.status < 300 and answer:read_all() or "")
 local log = assert(journal.open(options.out))
-local known, done, pages = { [start] = 0 }, {}, nil -- known: depth, or false
+local delay = math.max(options.delay, rules:crawl_delay("asyncrt") or 0)
+local known, waiting = { [start] = 0 }, {} -- depth, or false; URLs by depth
+local done, now = {}, { done = 0, failed = 0, active = 0, total = 0 }
 
 local function add(to, depth)
-  pages:submit({ url = to, depth = depth, seconds = 0, found = json.array() },
-    { key = origin, priority = -depth })
+  waiting[depth] = waiting[depth] or {}
+  table.insert(waiting[depth], to)
+  now.total = now.total + 1
 end
 
--- Keeps of the links what is new, and may be crawled.
-local function select_new(page, links, base)
-  local met = {}
+local function fetch(page)
+  local began, res = rt.now(), assert(client:get(page.url))
+  local body = assert(res:read_all())
+  page.status, page.bytes, page.seconds = res.status, #body, rt.now() - began
+  assert(res.status < 500 and res.status ~= 429, res.reason)
+  local is_html = (res.headers["content-type"] or ""):find("^text/html")
+  local links, about = html.links(is_html and body or "", { agent = "asyncrt" })
+  table.insert(links, { url = res.headers.location or "" })
+  local base, met = url.resolve(page.url, about.base or ""), {}
+  -- Keeps of the links what is new, and may be crawled.
   for _, link in ipairs(page.depth < options.depth and links or {}) do
-    local ref = link.url:match("^[^#]*")
+    local ref = link.nofollow and "" or link.url:match("^[^#]*")
     local to = met[ref] or url.normalise(url.resolve(base, ref) or "") or ""
     local path = to:find(origin .. "/", 1, true) == 1 and to:sub(#origin + 1)
     met[ref] = to
@@ -48,45 +58,35 @@ local function select_new(page, links, base)
   end
 end
 
--- One line says both that a page is done and what was found on it.
-local function finish(page)
-  assert(log:append(json.encode(page)))
-  table.insert(done, page)
-  for _, to in ipairs(page.found) do add(to, page.depth + 1) end
-end
-
-local function fetch(page)
-  local began, res = rt.now(), assert(client:get(page.url))
-  local body = assert(res:read_all())
-  page.status, page.bytes, page.seconds = res.status, #body, rt.now() - began
-  assert(res.status < 500 and res.status ~= 429, res.reason)
-  local is_html = (res.headers["content-type"] or ""):find("^text/html")
-  local links, about = html.links(is_html and body or "")
-  table.insert(links, { url = res.headers.location or "" })
-  select_new(page, links, url.resolve(page.url, about.base or ""))
-  finish(page)
-end
-
 for line in log:lines() do
   local page = assert(json.decode(line))
   done[#done + 1], known[page.url] = page, false
   for _, to in ipairs(page.found) do known[to] = page.depth + 1 end
 end
-pages = pool.new(options.jobs, fetch, { per_key = options.per_host,
-  key_delay = math.max(options.delay, rules:crawl_delay("asyncrt") or 0),
-  retries = options.retries, queue = math.huge, results = "completed" })
 for to, depth in pairs(known) do if depth then add(to, depth) end end
-pages:close()
-local bar <close> = progress.bar({ label = "pages" })
-for page, ok, message in pages:results() do
-  if not ok then
-    page.error = tostring(message)
-    bar:log(page.url .. ": " .. page.error)
-    finish(page)
+local bar <close>, depth = progress.bar({ label = "pages" }), 0
+while next(waiting) do -- breadth first: found by the shortest path
+  rt.sleep(delay)
+  local pages = pool.new(options.jobs, fetch, { per_key = options.per_host,
+    key_delay = delay, retries = options.retries, queue = math.huge,
+    results = "completed" })
+  for _, to in ipairs(waiting[depth] or {}) do
+    pages:submit({ url = to, depth = depth, seconds = 0, found = json.array() },
+      { key = origin })
   end
-  local now = pages:stats()
-  bar:update({ done = now.done, failed = now.failed, active = now.active,
-    total = now.done + now.failed + now.active + now.waiting })
+  pages:close()
+  for page, ok, message in pages:results() do
+    page.error = not ok and tostring(message) or nil
+    if not ok then bar:log(page.url .. ": " .. page.error) end
+    -- One line says both that a page is done and what was found on it.
+    assert(log:append(json.encode(page)))
+    table.insert(done, page)
+    for _, to in ipairs(page.found) do add(to, depth + 1) end
+    local kind = ok and "done" or "failed"
+    now[kind], now.active = now[kind] + 1, pages:stats().active
+    bar:update(now)
+  end
+  waiting[depth], depth = nil, depth + 1
 end
 bar:finish()
 local counts = {}

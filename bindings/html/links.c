@@ -111,6 +111,19 @@ static const char *find(const char *const *attributes, const char *name) {
   return NULL;
 }
 
+/* Whether one of the words between white space asks robots not to follow. */
+static bool has_nofollow(const char *rel) {
+  while (*rel != '\0') {
+    size_t size = 0;
+
+    while (rel[size] != '\0' && !art_html_is_space(rel[size])) size++;
+    if (size == 8 && strncasecmp(rel, "nofollow", size) == 0) return true;
+    rel += size;
+    while (art_html_is_space(*rel)) rel++;
+  }
+  return false;
+}
+
 /* What a page says to robots: words between commas. */
 static void add_robots(art_html_links *links, const char *content) {
   while (*content != '\0') {
@@ -225,6 +238,8 @@ void art_html_links_push(lua_State *L, const art_html_links *links) {
     set_string(L, "attribute", link->attribute);
     if (links->text[link->rel] != '\0')
       set_string(L, "rel", links->text + link->rel);
+    if (links->nofollow || has_nofollow(links->text + link->rel))
+      set_boolean(L, "nofollow", true);
     lua_rawseti(L, -2, (lua_Integer) i + 1);
   }
   lua_createtable(L, 0, 5);

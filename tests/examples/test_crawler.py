@@ -45,10 +45,10 @@ def reachable(root):
     return paths
 
 
-def page(*targets):
+def page(*targets, head=""):
     """An answer with links."""
     links = "".join(f'<a href="{target}">x</a>\n' for target in targets)
-    return ok(f"<html><body>{links}</body></html>").replace(
+    return ok(f"<html>{head}<body>{links}</body></html>").replace(
         b"\r\n", b"\r\nContent-Type: text/html\r\n", 1)
 
 
@@ -221,6 +221,54 @@ class Crawler(TestCase):
         pages = self.written()
         self.assertEqual([pages[path]["status"] for path in ("/old", "/new")],
                          [301, 200])
+
+    def test_depth_is_that_of_the_shortest_path(self):
+        deeper = threading.Event()
+
+        def slow(connection):
+            deeper.wait(1)  # what goes on meanwhile would be at /deep first
+            connection.sendall(page("/deep"))
+
+        def deep(connection):
+            deeper.set()
+            connection.sendall(page("/end"))
+
+        with Site({"/": page("/slow", "/a"), "/slow": slow, "/a": page("/b"),
+                   "/b": page("/deep"), "/deep": deep, "/end": page("/no"),
+                   }) as site:
+            self.crawl(site.url, "--depth", "3")
+            self.assertEqual(set(site.requests), {
+                "/robots.txt", "/", "/slow", "/a", "/b", "/deep", "/end"})
+        depths = {path: each["depth"] for path, each in self.written().items()}
+        self.assertEqual(depths, {"/": 0, "/slow": 1, "/a": 1, "/b": 2,
+                                  "/deep": 2, "/end": 3})
+
+    def test_a_crawl_that_ended_amid_a_depth_goes_on_by_depth(self):
+        lines = [{"url": "/", "depth": 0, "found": ["/a", "/b"]},
+                 {"url": "/a", "depth": 1, "found": ["/c"]}]
+        with Site({"/b": page("/c", "/d"), "/c": page("/e"),
+                   "/d": page("/e")}) as site:
+            whole = site.url.rstrip("/")
+            self.out.write_text("".join(json.dumps(dict(
+                line, url=whole + line["url"], seconds=0, status=200,
+                found=[whole + path for path in line["found"]])) + "\n"
+                for line in lines))
+            self.crawl(site.url)
+            self.assertEqual(site.requests, {
+                "/robots.txt": 1, "/b": 1, "/c": 1, "/d": 1, "/e": 1})
+        depths = {path: each["depth"] for path, each in self.written().items()}
+        self.assertEqual(depths, {"/": 0, "/a": 1, "/b": 1, "/c": 2, "/d": 2,
+                                  "/e": 3})
+
+    def test_what_is_not_to_be_followed_is_left(self):
+        meta = '<meta name="%s" content="nofollow">'
+        with Site({"/": page('/a" rel="ugc nofollow', "/b", "/c", "/d"),
+                   "/b": page("/x", head=meta % "robots"),
+                   "/c": page("/x", head=meta % "asyncrt"),
+                   "/d": page("/e", head=meta % "another")}) as site:
+            self.crawl(site.url)
+            self.assertEqual(set(site.requests), {
+                "/robots.txt", "/", "/b", "/c", "/d", "/e"})
 
     def test_what_fails_for_a_time_is_tried_again(self):
         with Site({"/": page("/busy", "/reset", "/broken", "/short"),

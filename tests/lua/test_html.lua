@@ -35,9 +35,26 @@ function TestLinks:test_what_a_reader_can_follow()
     <form action=g></form><script src=s></script></body></html>]]
   local links = has(page, { "a", "b", "f" })
 
-  lu.assertEquals(links[1], { url = "a", tag = "a", attribute = "href", rel = "nofollow" })
+  lu.assertEquals(links[1], { url = "a", tag = "a", attribute = "href", rel = "nofollow", nofollow = true })
   lu.assertEquals(links[3], { url = "f", tag = "iframe", attribute = "src" })
   has("<frameset><frame src=x></frameset>", { "x" })
+end
+
+function TestLinks:test_links_that_are_not_to_be_followed()
+  local page = [[<a href=1 rel=nofollow><a href=2 rel="a NoFollow"><a href=3 rel="&#10;nofollow&#9;b "><a href=4>
+    <a href=5 rel="nofollows x-nofollow no follow"><a href=6 rel=""><a href=7 nofollow><a href=8 rel=nofollow,b>]]
+  local function followed(text, options)
+    local kept = {}
+    for _, link in ipairs(html.links(text, options)) do
+      if not link.nofollow then kept[#kept + 1] = link.url end
+    end
+    return table.concat(kept, " ")
+  end
+
+  lu.assertEquals(followed(page), "4 5 6 7 8")
+  lu.assertEquals(followed(page .. "<meta name=robots content=nofollow>"), "")
+  lu.assertEquals(followed(page .. "<meta name=bot content=none>"), "4 5 6 7 8")
+  lu.assertEquals(followed(page .. "<meta name=bot content=none>", { agent = "bot" }), "")
 end
 
 function TestLinks:test_all_of_them()

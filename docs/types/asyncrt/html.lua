@@ -13,6 +13,7 @@
 ---@field tag string
 ---@field attribute string
 ---@field rel string?
+---@field nofollow true? robots are asked not to follow it
 
 ---@class asyncrt.html.Page
 ---@field noindex boolean
