@@ -77,7 +77,7 @@ static int copied(lua_State *L, int results) {
 static int have_room(lua_State *L, int results);
 
 static int have_bytes(lua_State *L, int results) {
-  art_stream **from = lua_touserdata(L, FROM), **to = lua_touserdata(L, TO);
+  art_stream **from = art_box_at(L, FROM), **to = art_box_at(L, TO);
   size_t left = (size_t) lua_tointeger(L, LEFT), moved;
 
   if (results > 0) return copied(L, results);
@@ -102,7 +102,7 @@ static int have_bytes(lua_State *L, int results) {
 }
 
 static int have_room(lua_State *L, int results) {
-  art_stream **from = lua_touserdata(L, FROM);
+  art_stream **from = art_box_at(L, FROM);
 
   if (results > 0) return copied(L, results);
   if (lua_tointeger(L, LEFT) == 0) return copied(L, 0);

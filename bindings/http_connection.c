@@ -226,7 +226,7 @@ static int await_head(lua_State *L, art_http_connection *self) {
   }
   set_limit(L, art_http_stream(self), limit);
   self->waiting = true;
-  return art_stream_await_bytes(L, self->box, have_head_bytes);
+  return art_stream_await_bytes(L, art_http_box(self), have_head_bytes);
 }
 
 static int push_late(lua_State *L, const char *message) {
@@ -305,7 +305,7 @@ static int await_body(lua_State *L, art_http_connection *self) {
   set_limit(L, art_http_stream(self), limit);
   lua_settop(L, 2);
   lua_pushinteger(L, (lua_Integer) asyncrt_now(self->rt));
-  return art_stream_await_bytes(L, self->box, have_body_bytes);
+  return art_stream_await_bytes(L, art_http_box(self), have_body_bytes);
 }
 
 static void count_wait(lua_State *L, art_http_connection *self) {
@@ -531,7 +531,7 @@ static int http_connection(lua_State *L) {
   self->tag = &connection_tag;
   self->rt = stream->rt;
   self->settings = settings;
-  self->box = lua_touserdata(L, 1);
+  self->object = lua_touserdata(L, 1);
   self->observer.on_hangup = on_hangup;
   self->look.timer.kind = ART_TIMER_CALLBACK;
   self->look.fire = on_look;

@@ -37,7 +37,7 @@ typedef struct art_http_connection {
   asyncrt *rt; /* borrowed */
   art_http_parser parser;
   const art_http_settings *settings; /* borrowed; user value 2 */
-  art_stream **box;                  /* borrowed; of user value 1 */
+  const void *object;                /* borrowed; user value 1 */
   art_observer observer;             /* of the stream, while `task` is set */
   art_callback_timer look;           /* the next look for the client */
   art_task *task;        /* borrowed; runs the handler, or NULL: none runs */
@@ -65,9 +65,14 @@ typedef struct art_http_connection {
 /* The connection at `arg`; raises for anything else. */
 art_http_connection *art_http_check_connection(lua_State *L, int arg);
 
+/* The box of the stream. */
+static inline art_stream **art_http_box(const art_http_connection *self) {
+  return art_box_in(self->object);
+}
+
 /* The stream, or NULL once it is closed. */
 static inline art_stream *art_http_stream(const art_http_connection *self) {
-  return *self->box;
+  return *art_http_box(self);
 }
 
 /* Whether all of the request has been read. */

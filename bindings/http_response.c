@@ -444,7 +444,7 @@ static void begin(art_http_connection *self, const head_facts *head) {
 
 /* Goes on in `done` where a write would not wait. */
 static int await_room(lua_State *L, art_http_connection *self, art_done done) {
-  return art_stream_await_room(L, self->box, done);
+  return art_stream_await_room(L, art_http_box(self), done);
 }
 
 static int fail(art_http_connection *self, int results) {

@@ -5,6 +5,7 @@
  * on libuv's thread pool for all lines that are there: whoever waits for that
  * shares it with the others. */
 #include "bindings.h"
+#include "box.h"
 #include "error.h"
 #include "runtime.h"
 
@@ -23,7 +24,7 @@
 typedef struct journal {
   asyncrt_handle handle;
   asyncrt *rt;           /* borrowed; outlives it */
-  struct journal **box;  /* borrowed; the Lua object, or NULL */
+  struct journal **box;  /* shared with the Lua object, or NULL */
   asyncrt_queue waiters; /* object = the box, u.size = what is to be synced */
   uv_fs_t request;       /* of the sync that runs */
   size_t size;           /* bytes of the file */
@@ -99,7 +100,7 @@ static void close_journal(journal *self) {
   self->handle.site = NULL;
   flock(self->fd, LOCK_UN);
   wake(self);
-  if (self->box != NULL) *self->box = NULL;
+  art_box_empty(self->rt, self->box);
   if (!self->durable) self->synced = self->size;
   start_sync(self);
 }
@@ -235,10 +236,13 @@ static int open_file(const char *path, bool durable, int *file, size_t *size) {
 static int journal_open(lua_State *L) {
   const char *path = art_check_cstring(L, 1);
   bool durable = lua_toboolean(L, 2);
-  journal **box = lua_newuserdatauv(L, sizeof(*box), 0);
-  journal *self = calloc(1, sizeof(*self) + strlen(path) + 1);
+  journal **box = art_box_push(L, 0);
+  journal *self;
   int error;
 
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setmetatable(L, -2);
+  self = calloc(1, sizeof(*self) + strlen(path) + 1);
   if (self == NULL) art_raise(L, "not enough memory");
   error = open_file(path, durable, &self->fd, &self->size);
   if (error != 0) {
@@ -249,10 +253,9 @@ static int journal_open(lua_State *L) {
   self->rt = art_runtime_of(L);
   self->durable = durable;
   self->box = box;
+  art_box_share(box);
   *box = self;
   asyncrt_handle_opened(self->rt, &self->handle, "journal", on_handle_close);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_setmetatable(L, -2);
   lua_pushinteger(L, (lua_Integer) self->size);
   return 2;
 }
@@ -260,7 +263,7 @@ static int journal_open(lua_State *L) {
 /* --- Methods --- */
 
 static journal **check_journal(lua_State *L) {
-  return art_check_self(L, 1, "asyncrt.journal");
+  return art_box_in(art_check_self(L, 1, "asyncrt.journal"));
 }
 
 /* Writes all of it or nothing; returns 0 or a negative UV_E*. */
@@ -331,8 +334,12 @@ static int journal_close(lua_State *L) {
 static int journal_gc(lua_State *L) {
   journal *self = *check_journal(L);
 
-  if (self != NULL) art_handle_collected(self->rt, &self->handle);
-  return journal_close(L);
+  if (self != NULL) {
+    art_handle_collected(self->rt, &self->handle);
+    close_journal(self);
+  }
+  art_box_drop(L, 1);
+  return 0;
 }
 
 static int journal_tostring(lua_State *L) {

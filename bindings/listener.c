@@ -45,7 +45,8 @@ void art_listener_close(art_listener *listener) {
 
   if (listener->box != NULL) {
     while ((op = listener->waiters.first) != NULL) asyncrt_op_complete(op);
-    *listener->box = NULL;
+    art_box_empty(listener->rt, listener->box);
+    listener->box = NULL;
   }
   listener->type->close(listener);
 }
@@ -112,7 +113,7 @@ static int push_error(lua_State *L, art_listener *listener, int error) {
 static int push_taken(lua_State *L, const asyncrt_op *op, art_stream *stream,
                       int error) {
   if (error != 0) return push_error(L, listener_of(op), error);
-  art_stream_give(L, lua_touserdata(L, op->slot), stream);
+  art_stream_give(L, art_box_at(L, op->slot), stream);
   lua_pushvalue(L, op->slot);
   return 1;
 }
@@ -252,7 +253,7 @@ static int listener_accepts(lua_State *L) {
 }
 
 static void prepare_event(lua_State *L, int index, asyncrt_op *op) {
-  prepare(L, op, lua_touserdata(L, index));
+  prepare(L, op, art_box_at(L, index));
 }
 
 bool art_is_listener(lua_State *L, int arg) {
@@ -263,16 +264,17 @@ bool art_is_listener(lua_State *L, int arg) {
 }
 
 art_listener *art_check_listener(lua_State *L, int arg) {
-  art_listener **box = lua_touserdata(L, arg);
+  art_listener **box;
 
   if (!art_is_listener(L, arg)) luaL_typeerror(L, arg, "listener");
+  box = art_box_at(L, arg);
   if (*box == NULL) art_raise_argument(L, arg, "the listener is closed");
   return *box;
 }
 
 static void prepare_accept_event(lua_State *L, int index, asyncrt_op *op) {
   lua_getiuservalue(L, index, 1);
-  prepare(L, op, lua_touserdata(L, -1));
+  prepare(L, op, art_box_at(L, -1));
 }
 
 /* listener:accept_evt() -> event */
@@ -310,11 +312,13 @@ static int listener_close(lua_State *L) {
 }
 
 static int listener_gc(lua_State *L) {
-  art_listener **box = lua_touserdata(L, 1);
+  art_listener *listener = *(art_listener **) art_box_at(L, 1);
 
-  if (*box == NULL) return 0;
-  art_handle_collected((*box)->rt, &(*box)->handle);
-  art_listener_close(*box);
+  if (listener != NULL) {
+    art_handle_collected(listener->rt, &listener->handle);
+    art_listener_close(listener);
+  }
+  art_box_drop(L, 1);
   return 0;
 }
 
@@ -350,9 +354,8 @@ static const luaL_Reg metamethods[] = {
 };
 
 art_listener **art_listener_push(lua_State *L, const art_listener_type *type) {
-  art_listener **box = lua_newuserdatauv(L, sizeof(art_listener *), 0);
+  art_listener **box = art_box_push(L, 0);
 
-  *box = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
   lua_setmetatable(L, -2);
   return box;
@@ -362,6 +365,7 @@ void art_listener_give(lua_State *L, art_listener **box,
                        art_listener *listener) {
   *box = listener;
   listener->box = box;
+  art_box_share(box);
   art_handle_taken(L, &listener->handle);
 }
 

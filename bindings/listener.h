@@ -5,6 +5,7 @@
 
 #include "asyncrt.h"
 #include "bindings.h"
+#include "box.h"
 #include "poller.h"
 #include "stream.h"
 
@@ -41,7 +42,7 @@ struct art_listener {
   asyncrt_handle handle;
   const art_listener_type *type; /* borrowed; static */
   asyncrt *rt;                   /* borrowed; outlives it */
-  art_listener **box;            /* borrowed; the Lua object, or NULL */
+  art_listener **box;            /* shared with the Lua object, or NULL */
   asyncrt_queue waiters;         /* FIFO */
   art_upgrade *upgrade;          /* owned; or NULL */
   bool external; /* its ops are completed from outside the process */
@@ -60,10 +61,10 @@ art_listener **art_listener_push(lua_State *L, const art_listener_type *type);
 void art_listener_give(lua_State *L, art_listener **box,
                        art_listener *listener);
 
-/* The object at `arg` of a method: a pointer to the listener, to NULL once it
- * is closed. Raises where there is none. */
+/* The box of the object at `arg` of a method: a pointer to the listener, to
+ * NULL once it is closed. Raises where there is none. */
 static inline art_listener **art_listener_self(lua_State *L, int arg) {
-  return art_check_self(L, arg, "listener");
+  return art_box_in(art_check_self(L, arg, "listener"));
 }
 
 /* Whether there is a listener, open or closed. */

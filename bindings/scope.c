@@ -92,19 +92,19 @@ static int scope_deadline(lua_State *L) {
   art_timed_scope **box;
 
   if (task == NULL) art_raise(L, "not inside a task");
-  box = lua_newuserdatauv(L, sizeof(art_timed_scope *), 0);
-  *box = NULL;
+  box = art_box_push(L, 0);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   *box = art_timed_scope_open(L, task, ART_SCOPE_DEADLINE, at);
   (*box)->box = box;
+  art_box_share(box);
   (*box)->site = art_site_at(L, 1);
   return 1;
 }
 
 /* Stack: box, error or nil. */
 static int close_deadline(lua_State *L, int ignored) {
-  art_timed_scope **box = lua_touserdata(L, 1), *timed = *box;
+  art_timed_scope *timed = *(art_timed_scope **) art_box_at(L, 1);
   art_task *task = art_task_of(L);
   bool absorbs;
 
@@ -121,7 +121,7 @@ static int close_deadline(lua_State *L, int ignored) {
 }
 
 static int deadline_close(lua_State *L) {
-  art_timed_scope **box = art_check_self(L, 1, "asyncrt.deadline");
+  art_timed_scope **box = art_box_in(art_check_self(L, 1, "asyncrt.deadline"));
 
   if (*box == NULL) return 0;
   if ((*box)->scope.task != art_task_of(L))
@@ -132,9 +132,13 @@ static int deadline_close(lua_State *L) {
 }
 
 static int deadline_gc(lua_State *L) {
-  art_timed_scope **box = art_check_self(L, 1, "asyncrt.deadline");
+  art_timed_scope **box = art_box_in(art_check_self(L, 1, "asyncrt.deadline"));
 
-  if (*box != NULL) (*box)->box = NULL; /* the scope is closed with its task */
+  if (*box != NULL) { /* the scope is closed with its task */
+    (*box)->box = NULL;
+    art_box_empty(art_runtime_of(L), box);
+  }
+  art_box_drop(L, 1);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 /* asyncrt.core.signal: signals of the operating system. */
 #include "bindings.h"
+#include "box.h"
 #include "error.h"
 #include "runtime.h"
 #include "signal_names.h"
@@ -9,35 +10,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct art_signal art_signal;
-
-/* What libuv holds: outlives the object until its handle is closed. */
-typedef struct art_subscription {
+/* Outlives the Lua object until its handle is closed. The object's user value
+ * is the signal's name, or its number: so telling it needs no memory. */
+typedef struct art_signal {
   asyncrt_handle handle;
   uv_signal_t watcher;
-  asyncrt *rt;       /* borrowed; outlives every handle */
-  art_signal *owner; /* borrowed; NULL once it is closed */
-} art_subscription;
-
-/* Its user value is its name, or its number: so telling it needs no memory. */
-struct art_signal {
-  art_subscription *subscription; /* owned; NULL once it is closed */
-  asyncrt_queue waiters;
+  asyncrt *rt;             /* borrowed; outlives every handle */
+  struct art_signal **box; /* shared with the Lua object; NULL: it is closed */
+  asyncrt_queue waiters;   /* object = the box */
   int number;
   bool pending; /* it came, and nobody has taken it */
-};
+  bool closing;
+} art_signal;
 
 /* The subscriptions of a process, by signal: the host gets a signal back after
  * the last one. libuv keeps its own in the same way, one for all threads. */
 static _Atomic unsigned subscriptions[_NSIG];
 
 static void on_signal(uv_signal_t *watcher, int number) {
-  art_subscription *subscription =
-      art_container_of(watcher, art_subscription, watcher);
-  art_signal *signal_ = subscription->owner;
+  art_signal *signal_ = art_container_of(watcher, art_signal, watcher);
 
   (void) number;
-  if (signal_ == NULL) return;
+  if (signal_->closing) return;
   if (signal_->waiters.first != NULL)
     asyncrt_op_complete(signal_->waiters.first);
   else
@@ -47,74 +41,78 @@ static void on_signal(uv_signal_t *watcher, int number) {
 /* --- Opening and closing --- */
 
 static void on_closed(uv_handle_t *handle) {
-  art_subscription *subscription = handle->data;
+  art_signal *signal_ = handle->data;
 
-  asyncrt_handle_closed(subscription->rt, &subscription->handle);
-  free(subscription);
+  asyncrt_handle_closed(signal_->rt, &signal_->handle);
+  free(signal_);
 }
 
 /* No signal may come between libuv's default action and the host's handler. */
-static void stop(art_subscription *subscription, int number) {
+static void stop(art_signal *signal_) {
+  asyncrt *rt = signal_->rt;
+  int number = signal_->number;
   sigset_t one, former;
 
   sigemptyset(&one);
   sigaddset(&one, number);
   pthread_sigmask(SIG_BLOCK, &one, &former);
-  uv_close((uv_handle_t *) &subscription->watcher, on_closed);
-  if (--subscriptions[number] == 0 && subscription->rt->restore_signal != NULL)
-    subscription->rt->restore_signal(number);
+  uv_close((uv_handle_t *) &signal_->watcher, on_closed);
+  if (--subscriptions[number] == 0 && rt->restore_signal != NULL)
+    rt->restore_signal(number);
   pthread_sigmask(SIG_SETMASK, &former, NULL);
-  asyncrt_loop_changed(subscription->rt);
+  asyncrt_loop_changed(rt);
 }
 
 /* Calls no Lua. */
 static void close_signal(art_signal *signal_) {
-  art_subscription *subscription = signal_->subscription;
-
-  if (subscription == NULL) return;
-  signal_->subscription = NULL;
-  signal_->pending = false;
-  subscription->owner = NULL;
-  stop(subscription, signal_->number);
+  if (signal_ == NULL || signal_->closing) return;
+  signal_->closing = true;
   while (signal_->waiters.first != NULL)
     asyncrt_op_complete(signal_->waiters.first);
+  art_box_empty(signal_->rt, signal_->box);
+  signal_->box = NULL;
+  stop(signal_);
 }
 
 static void close_handle(asyncrt_handle *handle) {
-  art_subscription *subscription =
-      art_container_of(handle, art_subscription, handle);
-
-  if (subscription->owner != NULL) close_signal(subscription->owner);
+  close_signal(art_container_of(handle, art_signal, handle));
 }
 
 /* Returns a negative UV_E*. */
-static int open_signal(asyncrt *rt, art_signal *signal_) {
-  art_subscription *subscription = calloc(1, sizeof(*subscription));
+static int open_signal(asyncrt *rt, art_signal **box, int number) {
+  art_signal *signal_ = calloc(1, sizeof(*signal_));
   int error;
 
-  if (subscription == NULL) return UV_ENOMEM;
-  error = uv_signal_init(asyncrt_loop(rt), &subscription->watcher);
+  if (signal_ == NULL) return UV_ENOMEM;
+  error = uv_signal_init(asyncrt_loop(rt), &signal_->watcher);
   if (error < 0) {
-    free(subscription);
+    free(signal_);
     return error;
   }
-  subscription->rt = rt;
-  subscription->watcher.data = subscription;
-  asyncrt_handle_opened(rt, &subscription->handle, "signal", close_handle);
+  signal_->rt = rt;
+  signal_->number = number;
+  signal_->watcher.data = signal_;
+  asyncrt_handle_opened(rt, &signal_->handle, "signal", close_handle);
   asyncrt_loop_changed(rt);
-  error = uv_signal_start(&subscription->watcher, on_signal, signal_->number);
+  error = uv_signal_start(&signal_->watcher, on_signal, number);
   if (error < 0) {
-    uv_close((uv_handle_t *) &subscription->watcher, on_closed);
+    signal_->closing = true;
+    uv_close((uv_handle_t *) &signal_->watcher, on_closed);
     return error;
   }
-  uv_unref((uv_handle_t *) &subscription->watcher);
-  subscriptions[signal_->number]++;
-  subscription->owner = signal_;
-  signal_->subscription = subscription;
+  uv_unref((uv_handle_t *) &signal_->watcher);
+  subscriptions[number]++;
+  signal_->box = box;
+  art_box_share(box);
+  *box = signal_;
   return 0;
 }
 
 /* --- wait: slot = the signal --- */
+
+static art_signal *signal_of(const asyncrt_op *op) {
+  return *(art_signal **) op->object;
+}
 
 static int push_name(lua_State *L, int index) {
   lua_getiuservalue(L, index, 1);
@@ -122,9 +120,9 @@ static int push_name(lua_State *L, int index) {
 }
 
 static int wait_attempt(asyncrt_op *op, lua_State *L) {
-  art_signal *signal_ = op->object;
+  art_signal *signal_ = signal_of(op);
 
-  if (signal_->subscription == NULL)
+  if (signal_ == NULL)
     return ASYNCRT_DONE(art_push_failure(L, "closed", "ECLOSED"));
   if (!signal_->pending) return ASYNCRT_NOT_READY;
   signal_->pending = false;
@@ -132,16 +130,14 @@ static int wait_attempt(asyncrt_op *op, lua_State *L) {
 }
 
 static void wait_arm(asyncrt_op *op) {
-  art_signal *signal_ = op->object;
-
-  asyncrt_queue_push(&signal_->waiters, op);
+  asyncrt_queue_push(&signal_of(op)->waiters, op);
 }
 
 static void wait_disarm(asyncrt_op *op) {
-  art_signal *signal_ = op->object;
+  art_signal *signal_ = signal_of(op);
 
   /* Taken by the one that is woken, unless it is woken by the end. */
-  op->status = signal_->subscription != NULL;
+  op->status = !signal_->closing;
   asyncrt_queue_remove(&signal_->waiters, op);
 }
 
@@ -151,11 +147,11 @@ static int wait_finish(asyncrt_op *op, lua_State *L) {
 }
 
 static void wait_describe(const asyncrt_op *op, char *text, size_t size) {
-  const art_signal *signal_ = op->object;
-  const char *name = art_signal_name(signal_->number);
+  int number = signal_of(op)->number;
+  const char *name = art_signal_name(number);
 
-  snprintf(text, size, "signal %d%s%s", signal_->number,
-           name != NULL ? " " : "", name != NULL ? name : "");
+  snprintf(text, size, "signal %d%s%s", number, name != NULL ? " " : "",
+           name != NULL ? name : "");
 }
 
 static const asyncrt_op_type wait_op = {
@@ -170,13 +166,13 @@ static const asyncrt_op_type wait_op = {
 
 /* --- Methods --- */
 
-static art_signal *check_signal(lua_State *L) {
-  return art_check_self(L, 1, "asyncrt.signal");
+static art_signal **check_signal(lua_State *L) {
+  return art_box_in(art_check_self(L, 1, "asyncrt.signal"));
 }
 
 static void prepare_wait(lua_State *L, int index, asyncrt_op *op) {
   op->type = &wait_op;
-  op->object = lua_touserdata(L, index);
+  op->object = art_box_at(L, index);
   op->slot = index;
 }
 
@@ -190,8 +186,7 @@ static void prepare_wait_evt(lua_State *L, int index, asyncrt_op *op) {
  * Waits for the signal, unless it came since the last wait: several that came
  * in between are one. A cancellation point. */
 static int signal_wait(lua_State *L) {
-  art_signal *signal_ = check_signal(L);
-  asyncrt_op *op = asyncrt_prepare(L, &wait_op, signal_);
+  asyncrt_op *op = asyncrt_prepare(L, &wait_op, check_signal(L));
 
   op->slot = 1;
   return asyncrt_perform(L, op);
@@ -219,16 +214,22 @@ static int signal_iter(lua_State *L) {
  * Ends the subscription; who waits gets nil, "closed". After the last one of a
  * signal its default action is back. Never waits; idempotent. */
 static int signal_close(lua_State *L) {
-  close_signal(check_signal(L));
+  close_signal(*check_signal(L));
+  return 0;
+}
+
+static int signal_gc(lua_State *L) {
+  close_signal(*check_signal(L));
+  art_box_drop(L, 1);
   return 0;
 }
 
 static int signal_tostring(lua_State *L) {
-  const art_signal *signal_ = check_signal(L);
+  bool open = *check_signal(L) != NULL;
 
   push_name(L, 1);
   lua_pushfstring(L, "signal %s (%s)", lua_tostring(L, -1),
-                  signal_->subscription != NULL ? "open" : "closed");
+                  open ? "open" : "closed");
   return 1;
 }
 
@@ -241,7 +242,7 @@ static int signal_tostring(lua_State *L) {
 static int signal_new(lua_State *L) {
   int number = art_check_signal(L, 1), error;
   const char *name = art_signal_name(number);
-  art_signal *signal_;
+  art_signal **box;
 
   if (number == SIGKILL || number == SIGSTOP)
     art_raise_argument(L, 1, "this signal cannot be caught");
@@ -250,17 +251,15 @@ static int signal_new(lua_State *L) {
     art_raise_argument(L, 1, "this signal tells of a crash");
   if (number == asyncrt_of(L)->watch.signal_number)
     art_raise_argument(L, 1, "this signal is used by asyncrt itself");
-  signal_ = lua_newuserdatauv(L, sizeof(*signal_), 1);
-  memset(signal_, 0, sizeof(*signal_));
-  signal_->number = number;
+  box = art_box_push(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setmetatable(L, -2);
   if (name != NULL)
     lua_pushstring(L, name);
   else
     lua_pushinteger(L, number);
   lua_setiuservalue(L, -2, 1);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_setmetatable(L, -2);
-  error = open_signal(asyncrt_of(L), signal_);
+  error = open_signal(asyncrt_of(L), box, number);
   if (error < 0) return asyncrt_push_error(L, "signal", NULL, error);
   return 1;
 }
@@ -272,7 +271,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg metamethods[] = {
     {"__close", signal_close},
-    {"__gc", signal_close},
+    {"__gc", signal_gc},
     {"__tostring", signal_tostring},
     {NULL, NULL},
 };

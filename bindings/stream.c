@@ -225,7 +225,7 @@ void art_stream_close(art_stream *stream, bool reset) {
   art_stream_wake_readers(stream);
   art_stream_wake_writers(stream);
   if (stream->type->end_waits != NULL) stream->type->end_waits(stream);
-  if (stream->box != NULL) *stream->box = NULL;
+  if (stream->box != NULL) art_box_empty(stream->rt, stream->box);
   stream->box = NULL;
   stream->observer = NULL;
   art_stream_drop_received(stream);
@@ -313,7 +313,7 @@ bool art_is_stream(lua_State *L, int arg) {
 
 art_stream **art_stream_at(lua_State *L, int arg) {
   if (!art_is_stream(L, arg)) luaL_typeerror(L, arg, "stream");
-  return lua_touserdata(L, arg);
+  return art_box_at(L, arg);
 }
 
 art_stream *art_check_stream(lua_State *L, int arg) {
@@ -324,9 +324,8 @@ art_stream *art_check_stream(lua_State *L, int arg) {
 }
 
 art_stream **art_stream_push(lua_State *L) {
-  art_stream **box = lua_newuserdatauv(L, sizeof(art_stream *), 0);
+  art_stream **box = art_box_push(L, 0);
 
-  *box = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
   lua_setmetatable(L, -2);
   return box;
@@ -335,6 +334,7 @@ art_stream **art_stream_push(lua_State *L) {
 void art_stream_give(lua_State *L, art_stream **box, art_stream *stream) {
   *box = stream;
   stream->box = box;
+  art_box_share(box);
   art_handle_taken(L, &stream->handle);
 }
 
@@ -363,11 +363,13 @@ static int stream_reset(lua_State *L) {
 }
 
 static int stream_gc(lua_State *L) {
-  art_stream **box = lua_touserdata(L, 1);
+  art_stream *stream = *(art_stream **) art_box_at(L, 1);
 
-  if (box == NULL || *box == NULL) return 0;
-  art_handle_collected((*box)->rt, &(*box)->handle);
-  art_stream_close(*box, false);
+  if (stream != NULL) {
+    art_handle_collected(stream->rt, &stream->handle);
+    art_stream_close(stream, false);
+  }
+  art_box_drop(L, 1);
   return 0;
 }
 

@@ -96,7 +96,7 @@ struct art_stream {
   asyncrt_handle handle;
   const art_stream_type *type; /* borrowed; static */
   asyncrt *rt;                 /* borrowed; outlives it */
-  art_stream **box;            /* borrowed; the Lua object, or NULL */
+  art_stream **box;            /* shared with the Lua object, or NULL */
   art_stream *above;           /* borrowed; what it belongs to, or NULL */
   asyncrt_queue readers;       /* armed: the arms of one wait */
   asyncrt_queue writers;

@@ -3,16 +3,17 @@
 #define ART_STREAM_INTERNAL_H
 
 #include "bindings.h"
+#include "box.h"
 #include "op.h"
 #include "stream.h"
 
 /* The two directions of a stream. */
 typedef enum { ART_SIDE_READ, ART_SIDE_WRITE } art_side;
 
-/* The object at `arg` of a method: a pointer to the stream, to NULL once it is
- * closed. Raises where there is none. */
+/* The box of the object at `arg` of a method: a pointer to the stream, to NULL
+ * once it is closed. Raises where there is none. */
 static inline art_stream **art_stream_self(lua_State *L, int arg) {
-  return art_check_self(L, arg, "stream");
+  return art_box_in(art_check_self(L, arg, "stream"));
 }
 
 /* The same for a function that is no method. */

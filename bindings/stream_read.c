@@ -581,7 +581,7 @@ static void prepare_event(lua_State *L, int index, asyncrt_op *op) {
   const read_request *request = asyncrt_event_data(L, index);
 
   lua_getiuservalue(L, index, 1);
-  prepare(op, lua_touserdata(L, -1), request);
+  prepare(op, art_box_at(L, -1), request);
 }
 
 static int push_event(lua_State *L, const read_request *request) {

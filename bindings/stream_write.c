@@ -473,7 +473,7 @@ static void prepare_event(lua_State *L, int index, asyncrt_op *op) {
 
   lua_getiuservalue(L, index, 1);
   lua_getiuservalue(L, index, 2);
-  prepare(op, lua_touserdata(L, -2), *action, lua_gettop(L));
+  prepare(op, art_box_at(L, -2), *action, lua_gettop(L));
 }
 
 static int push_event(lua_State *L, write_action action) {

@@ -368,6 +368,7 @@ void asyncrt_free(asyncrt *rt) {
     rt->free_scopes = timed->next;
     free(timed);
   }
+  art_boxes_free(rt);
   for (i = 0; i < ART_OPS_CLASSES; i++) {
     while (rt->free_ops[i] != NULL) {
       void *ops = rt->free_ops[i];

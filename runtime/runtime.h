@@ -3,6 +3,7 @@
 #define ART_RUNTIME_H
 
 #include "allocator.h"
+#include "box.h"
 #include "coroutine.h"
 #include "instrument.h"
 #include "list.h"
@@ -111,6 +112,8 @@ struct asyncrt {
   art_frame base_frame;
   art_frame *free_frames;
   art_timed_scope *free_scopes;
+  struct art_boxes *boxes; /* owned; blocks of them */
+  art_box *free_boxes;
   void *free_ops[ART_OPS_CLASSES];
   art_site *sites[256];
   art_known_site known_sites[ART_KNOWN_SITES];

@@ -145,7 +145,7 @@ art_timed_scope *art_timed_scope_open(lua_State *L, art_task *task,
 void art_timed_scope_close(art_timed_scope *timed) {
   asyncrt *rt = timed->rt;
 
-  if (timed->box != NULL) *(art_timed_scope **) timed->box = NULL;
+  if (timed->box != NULL) art_box_empty(rt, timed->box);
   timed->box = NULL;
   art_timer_disarm(&rt->timers, &timed->timer);
   timed->scope.task->scope = timed->scope.parent;

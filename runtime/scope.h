@@ -38,7 +38,7 @@ typedef struct art_timed_scope {
   asyncrt *rt;                  /* borrowed */
   struct art_timed_scope *next; /* in the runtime's free list */
   const char *site;             /* interned; where a block's scope was opened */
-  void *box;                    /* the userdata of a block's scope, or NULL */
+  void *box;                    /* shared; of a block's scope, or NULL */
   bool failed;                  /* its function ended by an error */
 } art_timed_scope;
 

@@ -236,7 +236,7 @@ void art_client_close(art_client *client) {
   CURLM *multi = client->multi;
 
   if (multi == NULL) return;
-  if (client->box != NULL) *client->box = NULL;
+  if (client->box != NULL) art_box_empty(client->rt, client->box);
   client->box = NULL;
   while (!art_list_empty(&client->transfers)) {
     art_transfer *transfer =

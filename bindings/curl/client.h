@@ -34,7 +34,7 @@ typedef struct art_client_options {
 typedef struct art_client {
   asyncrt *rt; /* borrowed; outlives it */
   asyncrt_handle handle;
-  struct art_client **box; /* borrowed; the Lua object, or NULL */
+  struct art_client **box; /* shared with the Lua object, or NULL */
   unsigned users;          /* the handle, and each transfer until it is freed */
   CURLM *multi;            /* owned; NULL once it is closed */
   CURLSH *share;           /* owned; sessions of TLS, cookies */

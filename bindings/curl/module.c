@@ -12,7 +12,7 @@
 #define CLIENT "asyncrt.http.Client"
 
 static art_client **check_client(lua_State *L) {
-  return art_check_self(L, 1, CLIENT);
+  return art_box_in(art_check_self(L, 1, CLIENT));
 }
 
 /* client:start(request) -> transfer
@@ -38,11 +38,13 @@ static int client_close(lua_State *L) {
 }
 
 static int client_gc(lua_State *L) {
-  art_client **box = lua_touserdata(L, 1);
+  art_client *client = *(art_client **) art_box_at(L, 1);
 
-  if (*box == NULL) return 0;
-  art_handle_collected((*box)->rt, &(*box)->handle);
-  art_client_close(*box);
+  if (client != NULL) {
+    art_handle_collected(client->rt, &client->handle);
+    art_client_close(client);
+  }
+  art_box_drop(L, 1);
   return 0;
 }
 
@@ -85,13 +87,13 @@ static int new_client(lua_State *L) {
   lua_getfield(L, 1, "cookies");
   options.cookies = lua_toboolean(L, -1);
   options.cookie_file = lua_tostring(L, -1);
-  box = lua_newuserdatauv(L, sizeof(*box), 0);
-  *box = NULL;
+  box = art_box_push(L, 0);
   push_metatable(L);
   lua_setmetatable(L, -2);
   *box = art_client_new(L, &options);
   if (*box == NULL) art_raise(L, "not enough memory");
   (*box)->box = box;
+  art_box_share(box);
   art_handle_taken(L, &(*box)->handle);
   if (art_option_boolean(L, 1, "is_shared", false)) (*box)->handle.site = NULL;
   return 1;

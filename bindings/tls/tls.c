@@ -22,7 +22,7 @@ static int state(lua_State *L) {
   const char *text = NULL;
 
   if (art_is_stream(L, 1)) {
-    const art_stream *stream = *(art_stream **) lua_touserdata(L, 1);
+    const art_stream *stream = *(art_stream **) art_box_at(L, 1);
 
     text = stream == NULL              ? "closed"
            : stream->shut              ? "shut"
@@ -40,7 +40,7 @@ static int listener_state(lua_State *L) {
   const char *text = NULL;
 
   if (art_is_listener(L, 1)) {
-    const art_listener *listener = *(art_listener **) lua_touserdata(L, 1);
+    const art_listener *listener = *(art_listener **) art_box_at(L, 1);
 
     text = listener == NULL            ? "closed"
            : listener->upgrade != NULL ? "secure"
