@@ -24,6 +24,15 @@ if(ASYNCRT_HARDENING)
   target_link_options(asyncrt_options INTERFACE -Wl,-z,relro,-z,now)
 endif()
 
+# An op passes through five files on its way: what is called there is inlined.
+# The archive has ordinary objects as well, for linkers that know no other.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(asyncrt_options INTERFACE
+    "$<$<CONFIG:Release>:-flto=auto;-ffat-lto-objects>")
+  target_link_options(asyncrt_options INTERFACE
+    "$<$<CONFIG:Release>:-flto=auto>")
+endif()
+
 # These change how code is called, so whatever links our archives needs them.
 if(ASYNCRT_SANITIZE)
   add_compile_options(-fsanitize=${ASYNCRT_SANITIZE}
