@@ -54,7 +54,7 @@ fi
 END
 
 cat >expected <<'END'
-bootstrap: building build/release; the first time this takes about a minute
+bootstrap: building build/release; the first time this takes a minute or two
 bootstrap: building build/release: 4/40
 bootstrap: building build/release: 8/40
 bootstrap: building build/release: 12/40
