@@ -347,33 +347,64 @@ int art_request_start(lua_State *L, art_client *client) {
 
 /* --- URLs for the script --- */
 
-/* Pushes a part of the URL, with what stands before and after. */
-static void push_part(lua_State *L, CURLU *url, CURLUPart part,
+#define MOST_PARTS 5
+
+/* Parts of a URL, of libcurl's memory: they are freed whether or not there is
+ * room for their copies. */
+typedef struct url_parts {
+  char *texts[MOST_PARTS];
+  int count;
+} url_parts;
+
+static void take_part(url_parts *parts, CURLU *url, CURLUPart part,
                       unsigned flags) {
   char *text = NULL;
 
   curl_url_get(url, part, &text, flags);
-  lua_pushstring(L, text != NULL ? text : "");
-  curl_free(text);
+  parts->texts[parts->count++] = text;
+}
+
+static int copy_parts(lua_State *L) {
+  const url_parts *parts = lua_touserdata(L, 1);
+  int i;
+
+  for (i = 0; i < parts->count; i++)
+    lua_pushstring(L, parts->texts[i] != NULL ? parts->texts[i] : "");
+  return parts->count;
+}
+
+/* Pushes the parts, nil without any, and frees them. */
+static int push_parts(lua_State *L, url_parts *parts) {
+  int status, i;
+
+  if (parts->count == 0) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_pushcfunction(L, copy_parts);
+  lua_pushlightuserdata(L, parts);
+  status = lua_pcall(L, 1, parts->count, 0);
+  for (i = 0; i < parts->count; i++) curl_free(parts->texts[i]);
+  if (status != LUA_OK) lua_error(L);
+  return parts->count;
 }
 
 int art_request_origin(lua_State *L) {
   const char *text = luaL_checkstring(L, 1);
   CURLU *url = curl_url();
+  url_parts parts = {{NULL}, 0};
 
   if (url != NULL &&
       curl_url_set(url, CURLUPART_URL, text,
                    CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
-    push_part(L, url, CURLUPART_SCHEME, 0);
-    push_part(L, url, CURLUPART_HOST, CURLU_PUNYCODE);
-    push_part(L, url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
-    push_part(L, url, CURLUPART_USER, CURLU_URLDECODE);
-    push_part(L, url, CURLUPART_PASSWORD, CURLU_URLDECODE);
-  } else {
-    lua_pushnil(L);
+    take_part(&parts, url, CURLUPART_SCHEME, 0);
+    take_part(&parts, url, CURLUPART_HOST, CURLU_PUNYCODE);
+    take_part(&parts, url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    take_part(&parts, url, CURLUPART_USER, CURLU_URLDECODE);
+    take_part(&parts, url, CURLUPART_PASSWORD, CURLU_URLDECODE);
   }
   curl_url_cleanup(url);
-  return lua_isnil(L, -1) ? 1 : 5;
+  return push_parts(L, &parts);
 }
 
 int art_request_resolve(lua_State *L) {
@@ -381,13 +412,12 @@ int art_request_resolve(lua_State *L) {
   const char *reference = luaL_checkstring(L, 2);
   CURLU *url = curl_url();
   unsigned flags = CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME;
+  url_parts parts = {{NULL}, 0};
 
   if (url != NULL &&
       curl_url_set(url, CURLUPART_URL, base, flags) == CURLUE_OK &&
       curl_url_set(url, CURLUPART_URL, reference, flags) == CURLUE_OK)
-    push_part(L, url, CURLUPART_URL, 0);
-  else
-    lua_pushnil(L);
+    take_part(&parts, url, CURLUPART_URL, 0);
   curl_url_cleanup(url);
-  return 1;
+  return push_parts(L, &parts);
 }

@@ -15,7 +15,7 @@ local SCHEMES_OF_PROXIES = {
 ---@class asyncrt.http.Client
 ---@field private core table of asyncrt.core.curl
 ---@field private defaults asyncrt.http.RequestOptions
----@field private closed true?
+---@field private closed boolean
 local Client = {}
 Client.__index = Client
 
@@ -362,7 +362,7 @@ local function exchange(client, request, guard)
 end
 
 local function perform(client, request)
-  local guard <close> = setmetatable({}, Guard)
+  local guard <close> = setmetatable({ transfer = false }, Guard)
   local hops = 0
   while true do
     local status, reason, version, headers = exchange(client, request, guard)
@@ -370,7 +370,7 @@ local function perform(client, request)
     local location = redirects[status] and request.follow and headers.location
     if not location then
       local body = guard.transfer
-      guard.transfer = nil
+      guard.transfer = false
       return setmetatable({
         all = { max = request.max_body },
         body = body,
@@ -518,6 +518,7 @@ local function new(given, is_shared)
   settings.max_connections, settings.max_per_host = nil, nil
   settings.cookies = nil
   return setmetatable({
+    closed = false, -- there already: to close takes no memory
     core = core.client({
       cookies = given.cookies or nil,
       is_shared = is_shared,
