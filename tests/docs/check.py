@@ -38,6 +38,7 @@ def read_all(pattern):
 
 reference = read_all("docs/reference/*.md")
 types = read_all("docs/types/**/*.lua")
+command_line = read_all("docs/reference/command-line.md")
 
 
 def expect(text, where, pattern, what):
@@ -57,6 +58,8 @@ def public_modules():
 
 
 def check_module(asyncrt, module):
+    expect(command_line, "docs/reference/command-line.md",
+           rf"^\| `{module}` \|", f"the module {module}")
     program = (f"for name in pairs(require('{module}')) do print(name) end")
     done = subprocess.run([asyncrt, "-e", program], text=True, check=True,
                           capture_output=True)
