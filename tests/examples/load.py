@@ -1,7 +1,12 @@
-"""Many connections to an echo server at once, every byte compared."""
+"""Many connections at once: to an echo server, every byte compared, and to one
+of HTTP, every response counted."""
 
 import asyncio
 import random
+import re
+import subprocess
+
+import example
 
 
 async def _exchange(address, index, size, opened):
@@ -44,3 +49,19 @@ def echo(address, connections, size):
     """Exchanges up to `size` bytes on each of the connections, which are all
     open before any goes on. Returns the bytes."""
     return asyncio.run(_run(address, connections, size))
+
+
+def http(server, path, requests, connections, *options):
+    """Sends the requests over connections that stay, by h2load, and raises
+    where one is not answered, or not by a status of success."""
+    example.require("h2load")
+    done = subprocess.run(
+        ["h2load", "--h1", "-n", str(requests), "-c", str(connections),
+         *options, f"http://127.0.0.1:{server.port}{path}"],
+        capture_output=True, text=True, check=True)
+    succeeded = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored",
+                          done.stdout)
+    good = re.search(r"(\d+) 2xx", done.stdout)
+    if (succeeded.groups(), good[1]) != ((str(requests), "0", "0"),
+                                         str(requests)):
+        raise AssertionError(done.stdout)

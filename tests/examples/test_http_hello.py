@@ -5,6 +5,7 @@ import subprocess
 import threading
 import unittest
 
+import load
 from example import Server, TestCase, require
 
 GET = b"GET /hello/%d HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -132,6 +133,12 @@ class HttpHello(TestCase):
             for thread in threads:
                 thread.join()
             self.assertEqual(failures, [])
+            server.stop()
+
+    def test_thousands_of_requests(self):
+        with self.serve() as server:
+            load.http(server, "/hello/you", 3000, 32)
+            load.http(server, "/hello/you", 3000, 8, "-m", "10")  # pipelined
             server.stop()
 
     def test_it_ends_while_a_connection_is_idle(self):

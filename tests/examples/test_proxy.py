@@ -8,6 +8,7 @@ import threading
 import time
 
 import example
+import load
 from example import Server, TestCase, eventually
 
 LARGE = 64 * 1024 * 1024  # bytes; more than all buffers on the way
@@ -160,6 +161,14 @@ class Proxy(TestCase):
             whole = digest(block * (LARGE // len(block)) + b" 200")
             self.assertEqual(digest(curl(server, "/large")), whole)
             server.stop()
+
+    def test_thousands_of_requests(self):
+        with Server("http_hello.lua", "127.0.0.1:0") as backend:
+            with Server("proxy.lua", f"http://127.0.0.1:{backend.port}",
+                        "127.0.0.1:0") as server:
+                load.http(server, "/hello/you", 2000, 16)
+                server.stop()
+            backend.stop()
 
     def get_large(self, server):
         client = socket.create_connection(server.address, timeout=60)
