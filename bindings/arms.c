@@ -4,11 +4,10 @@
 #include "bindings.h"
 #include "error.h"
 
-#include <string.h>
-
 /* The object at 1; __index and its like are called with nothing else. */
 static art_arms *check_arms(lua_State *L) {
-  return art_check_self(L, 1, "asyncrt.arms");
+  art_check_self(L, 1, "asyncrt.arms");
+  return art_arms_at(L, 1);
 }
 
 /* arms[key] -> event | nil */
@@ -67,12 +66,13 @@ static int arms_pairs(lua_State *L) {
 static int arms_tostring(lua_State *L) {
   const art_arms *arms = check_arms(L);
 
-  lua_pushfstring(L, "arms %p (%d)", (const void *) arms, (int) arms->count);
+  lua_pushfstring(L, "arms %p (%d)", lua_topointer(L, 1), (int) arms->count);
   return 1;
 }
 
 static int arms_gc(lua_State *L) {
-  art_arms_drop(check_arms(L));
+  art_check_self(L, 1, "asyncrt.arms");
+  art_arms_drop(L, 1);
   return 0;
 }
 
@@ -86,7 +86,6 @@ static int arms_gc(lua_State *L) {
 static int arms_new(lua_State *L) {
   asyncrt_prepare_fn prepare;
   art_event_kind kind;
-  art_arms *arms;
   int top, key;
 
   if (lua_isnoneornil(L, 1)) {
@@ -94,9 +93,7 @@ static int arms_new(lua_State *L) {
     lua_newtable(L);
   }
   art_push_arms(L);
-  arms = lua_newuserdatauv(L, sizeof(*arms), ART_ARMS_VALUES);
-  memset(arms, 0, sizeof(*arms));
-  art_arms_init(L, arms);
+  art_arms_push(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   top = lua_gettop(L);

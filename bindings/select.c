@@ -40,12 +40,12 @@ static int returned(lua_State *L, int status, lua_KContext context) {
   return lua_gettop(L);
 }
 
-/* The kept arms at 1, or NULL for a table. */
+/* The kept arms at 1, or NULL for a table. Raises where they were collected. */
 static art_arms *kept_arms(lua_State *L) {
   if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1)) return NULL;
   if (lua_topointer(L, -1) != art_runtime_of(L)->arms_metatable) return NULL;
   lua_settop(L, 1);
-  return lua_touserdata(L, 1);
+  return art_arms_at(L, 1);
 }
 
 /* Puts the table of kept arms in their place. */

@@ -5,6 +5,7 @@
 #include "replay.h"
 #include "runtime.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Where an op is that is not pending, in place of its place there. */
@@ -13,6 +14,7 @@
 #define BRIEF (UINT32_MAX - 2)
 
 #define FIRST_CAPACITY 8u
+#define MOST_TRIES 100 /* to prepare arms that finalizers change */
 #define MOST_ARMS ((uint32_t) INT32_MAX / sizeof(asyncrt_op))
 
 /* The stack of a select: the arms, then the tables it needs. */
@@ -81,31 +83,65 @@ void art_arms_rest(art_arms *arms, uint8_t state) {
     unlink_to_pending(arms, chosen);
 }
 
-void art_arms_drop(art_arms *arms) {
-  uint32_t place;
-
-  for (place = 0; place < arms->used; place++)
-    if (arms->places[place] == KEPT || arms->places[place] == BRIEF)
-      art_op_disarm(arms->rt, &arms->ops[place]);
-  art_timers_release(&arms->rt->timers, arms->capacity);
-  arms->used = arms->capacity = 0;
-}
-
 /* --- Making and changing --- */
 
-void art_arms_init(lua_State *L, art_arms *arms) {
+void art_arms_push(lua_State *L) {
+  art_arms **userdata =
+      lua_newuserdatauv(L, sizeof(art_arms *), ART_ARMS_VALUES);
   int index = lua_gettop(L), value;
+  art_arms *arms;
 
-  arms->rt = art_runtime_of(L);
-  arms->wait.kept = true;
-  arms->wait.u.arms = arms;
   for (value = ART_ARMS_EVENTS; value <= ART_ARMS_PLACES; value++) {
     lua_newtable(L);
     lua_setiuservalue(L, index, value);
   }
+  arms = calloc(1, sizeof(*arms));
+  if (arms == NULL) art_raise(L, "not enough memory");
+  arms->rt = art_runtime_of(L);
+  arms->wait.kept = true;
+  arms->wait.u.arms = arms;
+  art_list_append(&arms->rt->arms, &arms->link);
+  *userdata = arms;
 }
 
-/* The arrays of `arms` in a block at `block` for `capacity` arms. */
+art_arms *art_arms_at(lua_State *L, int index) {
+  art_arms *arms = *(art_arms **) lua_touserdata(L, index);
+
+  if (arms == NULL) art_raise(L, "the arms were collected");
+  return arms;
+}
+
+static void free_arms(art_arms *arms) {
+  free(arms->ops);
+  free(arms);
+}
+
+void art_arms_drop(lua_State *L, int index) {
+  art_arms **userdata = lua_touserdata(L, index), *arms = *userdata;
+  uint32_t place;
+
+  if (arms == NULL) return;
+  *userdata = NULL;
+  for (place = 0; place < arms->used; place++)
+    if (arms->places[place] == KEPT || arms->places[place] == BRIEF)
+      art_op_disarm(arms->rt, &arms->ops[place]);
+  art_timers_release(&arms->rt->timers, arms->capacity);
+  art_list_remove(&arms->link);
+  free_arms(arms);
+}
+
+void art_arms_free(asyncrt *rt) {
+  art_link *link = rt->arms.next;
+
+  while (link != &rt->arms) {
+    art_arms *arms = art_container_of(link, art_arms, link);
+
+    link = link->next;
+    free_arms(arms);
+  }
+}
+
+/* The arrays of `arms` in a block for `capacity` arms. */
 static void lay_out(art_arms *arms, void *block, uint32_t capacity) {
   arms->ops = block;
   arms->prepare = (asyncrt_prepare_fn *) (void *) (arms->ops + capacity);
@@ -116,7 +152,7 @@ static void lay_out(art_arms *arms, void *block, uint32_t capacity) {
 }
 
 /* Moves the arrays to a block of twice the capacity. */
-static void grow(lua_State *L, art_arms *arms, int index) {
+static void grow(lua_State *L, art_arms *arms) {
   uint32_t capacity = arms->capacity > 0 ? 2 * arms->capacity : FIRST_CAPACITY;
   size_t each =
       sizeof(*arms->ops) + sizeof(*arms->prepare) + 3 * sizeof(*arms->places);
@@ -125,9 +161,12 @@ static void grow(lua_State *L, art_arms *arms, int index) {
   void *block;
 
   if (capacity > MOST_ARMS) art_raise(L, "too many arms");
-  block = lua_newuserdatauv(L, capacity * each, 0);
-  if (art_timers_hold(&arms->rt->timers, capacity - old.capacity) != 0)
+  block = malloc(capacity * each);
+  if (block == NULL ||
+      art_timers_hold(&arms->rt->timers, capacity - old.capacity) != 0) {
+    free(block);
     art_raise(L, "not enough memory");
+  }
   for (place = 0; place < arms->used; place++)
     if (arms->places[place] == KEPT) unlink_to_pending(arms, place);
   lay_out(arms, block, capacity);
@@ -138,7 +177,7 @@ static void grow(lua_State *L, art_arms *arms, int index) {
     memcpy(arms->pending, old.pending,
            arms->pending_count * sizeof(*old.pending));
   }
-  lua_setiuservalue(L, index, ART_ARMS_BLOCK);
+  free(old.ops);
 }
 
 /* The place that the next arm takes. */
@@ -217,13 +256,16 @@ static void remove_arm(lua_State *L, art_arms *arms, int index, int key) {
 
 void art_arms_set(lua_State *L, int index, int key, int event,
                   art_event_kind kind, asyncrt_prepare_fn prepare) {
-  art_arms *arms = lua_touserdata(L, index);
+  art_arms *arms = art_arms_at(L, index);
   uint32_t place;
 
+  /* No finalizer runs in here: what allocates, does so without the collector.
+   */
+  arms->changes++;
   remove_arm(L, arms, index, key);
   if (lua_isnil(L, event)) return;
   /* What needs memory comes first: then nothing can fail half-way. */
-  if (arms->free == 0 && arms->used == arms->capacity) grow(L, arms, index);
+  if (arms->free == 0 && arms->used == arms->capacity) grow(L, arms);
   place = next_place(arms);
   set_at(L, index, ART_ARMS_EVENTS, place, event);
   set_at(L, index, ART_ARMS_KEYS, place, key);
@@ -260,18 +302,71 @@ static uint32_t draw(art_arms *arms) {
   return place;
 }
 
-/* Pushes what the op needs. */
-static void prepare(lua_State *L, const art_arms *arms, uint32_t place,
+/* Pushes what the op needs. May run finalizers, unless the op is of a type that
+ * is kept. */
+static void prepare(lua_State *L, art_arms *arms, uint32_t place,
                     asyncrt_op *op) {
   luaL_checkstack(L, LUA_MINSTACK, "too many arms");
   lua_rawgeti(L, STACK_EVENTS, (lua_Integer) place + 1);
   memset(op, 0, sizeof(*op));
-  if (arms->prepare[place] != NULL) {
+  if (arms->prepare[place] != NULL)
     arms->prepare[place](L, lua_gettop(L), op);
-    return;
+  else
+    art_timer_prepare(op,
+                      art_deadline(asyncrt_now(arms->rt), lua_tonumber(L, -1)));
+  op->wait = &arms->wait;
+}
+
+static bool is_kept(const asyncrt_op *op) {
+  return op->type != NULL && (op->type->flags & ASYNCRT_OP_KEPT);
+}
+
+/* Prepares the pending arms that are not kept, for the attempts and for the
+ * wait: before the first attempt, since a finalizer could make ready what was
+ * attempted and is not yet queued up. False where one has changed the arms. */
+static bool prepare_brief(lua_State *L, art_arms *arms) {
+  uint32_t changes = arms->changes, place, i;
+  asyncrt_op op;
+  int top;
+
+  for (i = 0; i < arms->pending_count; i++) {
+    place = arms->pending[i];
+    if (is_kept(&arms->ops[place])) continue;
+    top = lua_gettop(L);
+    prepare(L, arms, place, &op);
+    if (arms->changes != changes) return false;
+    arms->ops[place] = op;
+    if (is_kept(&op)) lua_settop(L, top);
   }
-  art_timer_prepare(op,
-                    art_deadline(asyncrt_now(arms->rt), lua_tonumber(L, -1)));
+  return true;
+}
+
+/* The results are on the top; puts the key at `key` below them. It was read
+ * before they were made: a finalizer may have changed it since. */
+static int insert_key(lua_State *L, int key, int results) {
+  luaL_checkstack(L, 1, "too many values");
+  lua_pushvalue(L, key);
+  lua_insert(L, -results - 1);
+  return results + 1;
+}
+
+/* Attempts the op of an arm; its results have the arm's key below them. A copy
+ * is attempted: to push results may run a finalizer that changes the arms. */
+static int attempt_one(lua_State *L, art_arms *arms, uint32_t place,
+                       const asyncrt_op *op) {
+  asyncrt_op copy = *op;
+  int key, results;
+
+  lua_rawgeti(L, STACK_KEYS, (lua_Integer) place + 1);
+  key = lua_gettop(L);
+  results = copy.type->attempt(&copy, L);
+  if (results == ASYNCRT_NOT_READY) {
+    lua_settop(L, key - 1);
+    arms->ops[place] = copy;
+    return results;
+  }
+  if (arms->rt->options.trace_hash) art_replay_arm(arms->rt, &copy, place);
+  return ASYNCRT_DONE(insert_key(L, key, results - 1));
 }
 
 /* The drawn arm is not ready: it waits for the next select in its queue, where
@@ -294,75 +389,64 @@ static void stay(art_arms *arms, uint32_t place) {
 }
 
 /* Attempts the arms that come after all others. */
-static int attempt_late(lua_State *L, art_arms *arms, uint32_t *chosen) {
+static int attempt_late(lua_State *L, art_arms *arms) {
   uint32_t i;
   int results;
 
   for (i = arms->pending_count; i-- > 0;) {
-    asyncrt_op *op = &arms->ops[arms->pending[i]];
+    uint32_t place = arms->pending[i];
 
-    if (!(op->type->flags & ASYNCRT_OP_LAST)) continue;
-    results = op->type->attempt(op, L);
-    if (results == ASYNCRT_NOT_READY) continue;
-    *chosen = arms->pending[i];
-    return results;
+    if (!(arms->ops[place].type->flags & ASYNCRT_OP_LAST)) continue;
+    results = attempt_one(L, arms, place, &arms->ops[place]);
+    if (results != ASYNCRT_NOT_READY) return results;
   }
   return ASYNCRT_NOT_READY;
 }
 
 /* Attempts the pending arms. What those that are not kept need stays on the
  * stack. */
-static int attempt(lua_State *L, art_arms *arms, uint32_t *chosen) {
+static int attempt(lua_State *L, art_arms *arms) {
+  int base = lua_gettop(L), tries = 0, results, top;
   bool late = false;
-  int results, top;
+  asyncrt_op op;
 
+  arms->changes++; /* for one that a finalizer interrupts */
+  while (!prepare_brief(L, arms)) {
+    if (++tries == MOST_TRIES)
+      art_raise(L, "finalizers change the arms again and again");
+    lua_settop(L, base);
+  }
   arms->undrawn = arms->pending_count;
   while (arms->undrawn > 0) {
     uint32_t place = draw(arms);
-    asyncrt_op *op = &arms->ops[place];
+    bool kept = is_kept(&arms->ops[place]);
 
     top = lua_gettop(L);
-    prepare(L, arms, place, op);
-    op->wait = &arms->wait;
-    if (op->type->flags & ASYNCRT_OP_LAST) {
+    if (kept)
+      prepare(L, arms, place, &op);
+    else
+      op = arms->ops[place];
+    if (op.type->flags & ASYNCRT_OP_LAST) {
       late = true;
       continue;
     }
-    results = op->type->attempt(op, L);
-    if (results != ASYNCRT_NOT_READY) {
-      *chosen = place;
-      return results;
-    }
-    if (!(op->type->flags & ASYNCRT_OP_KEPT)) continue;
+    results = attempt_one(L, arms, place, &op);
+    if (results != ASYNCRT_NOT_READY) return results;
+    if (!kept) continue;
     lua_settop(L, top);
     stay(arms, place);
   }
-  return late ? attempt_late(L, arms, chosen) : ASYNCRT_NOT_READY;
-}
-
-/* The results are on the top; puts the key of the chosen arm below them. */
-static int push_key(lua_State *L, uint32_t chosen, int results) {
-  luaL_checkstack(L, 1, "too many values");
-  lua_rawgeti(L, STACK_KEYS, (lua_Integer) chosen + 1);
-  lua_insert(L, -results - 1);
-  return results + 1;
+  return late ? attempt_late(L, arms) : ASYNCRT_NOT_READY;
 }
 
 static int attempt_at_once(lua_State *L, art_arms *arms) {
-  uint32_t chosen;
-  int results;
-
   lua_getiuservalue(L, STACK_ARMS, ART_ARMS_EVENTS);
   lua_getiuservalue(L, STACK_ARMS, ART_ARMS_KEYS);
-  results = attempt(L, arms, &chosen);
-  if (results == ASYNCRT_NOT_READY) return results;
-  if (arms->rt->options.trace_hash)
-    art_replay_arm(arms->rt, &arms->ops[chosen], chosen);
-  return ASYNCRT_DONE(push_key(L, chosen, results - 1));
+  return attempt(L, arms);
 }
 
 int art_arms_attempt(lua_State *L) {
-  return attempt_at_once(L, lua_touserdata(L, STACK_ARMS));
+  return attempt_at_once(L, art_arms_at(L, STACK_ARMS));
 }
 
 /* --- Waiting --- */
@@ -380,10 +464,10 @@ static void leave(art_task *task, art_arms *arms) {
 
 static int selected(lua_State *L, int status, lua_KContext context) {
   art_task *task = art_task_of(L);
-  art_arms *arms = lua_touserdata(L, STACK_ARMS);
+  art_arms *arms = art_arms_at(L, STACK_ARMS);
   uint32_t chosen = task->wait.chosen;
   asyncrt_op *op = &task->op;
-  int i, top;
+  int i, key, top = lua_gettop(L);
 
   (void) status;
   (void) context;
@@ -393,17 +477,17 @@ static int selected(lua_State *L, int status, lua_KContext context) {
   }
   leave(task, arms);
   *op = arms->ops[chosen];
-  op->wait = &task->wait;
-  if (op->type->flags & ASYNCRT_OP_KEPT) {
-    /* What it needs of the stack was taken off it; what it was given is on the
-     * top and must be there. */
-    top = lua_gettop(L);
+  if (is_kept(op)) { /* what it needs of the stack was taken off it */
     prepare(L, arms, chosen, op);
-    op->wait = &task->wait;
     op->status = arms->ops[chosen].status;
-    for (i = arms->base + 1; i <= top; i++) lua_pushvalue(L, i);
   }
-  return push_key(L, chosen, op->type->finish(op, L));
+  op->wait = &task->wait;
+  lua_rawgeti(L, STACK_KEYS, (lua_Integer) chosen + 1);
+  key = lua_gettop(L);
+  /* What it was given must be on the top. */
+  luaL_checkstack(L, top - arms->base + LUA_MINSTACK, "too many values");
+  for (i = arms->base + 1; i <= top; i++) lua_pushvalue(L, i);
+  return insert_key(L, key, op->type->finish(op, L));
 }
 
 static void arm_pending(art_arms *arms) {
@@ -421,7 +505,7 @@ static void arm_pending(art_arms *arms) {
 }
 
 static int perform_now(lua_State *L, art_task *task, art_done as_table) {
-  art_arms *arms = lua_touserdata(L, STACK_ARMS);
+  art_arms *arms = art_arms_at(L, STACK_ARMS);
   asyncrt_wait *wait = &task->wait;
   int results;
 

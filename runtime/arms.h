@@ -16,6 +16,7 @@
 #ifndef ART_ARMS_H
 #define ART_ARMS_H
 
+#include "list.h"
 #include "op.h"
 #include "runtime.h"
 
@@ -25,15 +26,17 @@ enum {
   ART_ARMS_KEYS,       /* a table: their keys, by place */
   ART_ARMS_TABLE,      /* a table: the events by their keys */
   ART_ARMS_PLACES,     /* a table: the places by their keys */
-  ART_ARMS_BLOCK,      /* a userdata: the arrays below */
-  ART_ARMS_VALUES = ART_ARMS_BLOCK
+  ART_ARMS_VALUES = ART_ARMS_PLACES
 };
 
+/* Behind the userdata, which points at it: ops that are queued up must outlive
+ * one whose finalizer is lost. */
 typedef struct art_arms {
+  art_link link;               /* among all of the runtime */
   asyncrt *rt;                 /* borrowed */
   struct art_task *task;       /* borrowed; that waits with it, or NULL */
   asyncrt_wait wait;           /* of the ops */
-  asyncrt_op *ops;             /* the arrays are in the block */
+  asyncrt_op *ops;             /* owned; the arrays below are behind it */
   asyncrt_prepare_fn *prepare; /* of each event; NULL: a number */
   uint32_t *places;            /* of each op: its place in `pending`, or … */
   uint32_t *pending;
@@ -46,11 +49,15 @@ typedef struct art_arms {
   uint32_t brief_count;
   uint32_t count;      /* arms */
   uint32_t composites; /* among them, and not among the ops */
+  uint32_t changes;    /* counts them: a finalizer may make some at any time */
   int base;            /* the top of the waiting thread's stack */
 } art_arms;
 
-/* Makes the zeroed `arms` in a new userdata on the top of the stack. */
-void art_arms_init(lua_State *L, art_arms *arms);
+/* Pushes new arms, without a metatable. Raises without memory. */
+void art_arms_push(lua_State *L);
+
+/* The arms at `index`, a userdata of them. Raises where they were dropped. */
+art_arms *art_arms_at(lua_State *L, int index);
 
 /* Sets the arm at the key `key` of the arms at `index` to the event at `event`;
  * nil removes it. Not while a task waits with them. `prepare` is that of the
@@ -58,8 +65,12 @@ void art_arms_init(lua_State *L, art_arms *arms);
 void art_arms_set(lua_State *L, int index, int key, int event,
                   art_event_kind kind, asyncrt_prepare_fn prepare);
 
-/* Disarms everything: the arms are about to be collected. */
-void art_arms_drop(art_arms *arms);
+/* Disarms and frees the arms at `index`, which are about to be collected.
+ * Idempotent. */
+void art_arms_drop(lua_State *L, int index);
+
+/* Frees those that were never dropped: the Lua state is closed. */
+void art_arms_free(asyncrt *rt);
 
 /* True where select takes the table of the arms in their place: another task
  * waits with them, or composites are among them. */

@@ -1,6 +1,7 @@
 /* The runtime: its state, and the loop that runs ready tasks. */
 #include "runtime.h"
 
+#include "arms.h"
 #include "error.h"
 #include "group.h"
 #include "replay.h"
@@ -327,6 +328,7 @@ asyncrt *asyncrt_new(uv_loop_t *loop, const asyncrt_options *options) {
   rt->loop = loop;
   rt->clock = rt->options.virtual_time ? &virtual_clock : &real_clock;
   rt->requested_status = -1;
+  art_list_init(&rt->arms);
 #ifndef ART_POLLER_UV
   rt->poll_fd = -1;
 #endif
@@ -369,6 +371,7 @@ void asyncrt_free(asyncrt *rt) {
     free(timed);
   }
   art_boxes_free(rt);
+  art_arms_free(rt);
   for (i = 0; i < ART_OPS_CLASSES; i++) {
     while (rt->free_ops[i] != NULL) {
       void *ops = rt->free_ops[i];

@@ -114,6 +114,7 @@ struct asyncrt {
   art_timed_scope *free_scopes;
   struct art_boxes *boxes; /* owned; blocks of them */
   art_box *free_boxes;
+  art_link arms; /* kept arms that were not collected */
   void *free_ops[ART_OPS_CLASSES];
   art_site *sites[256];
   art_known_site known_sites[ART_KNOWN_SITES];

@@ -170,7 +170,8 @@ struct asyncrt_op_type {
  *   it, take it from asyncrt_queue_first.
  * - While armed it needs nothing on the stack: `prepare` is called anew before
  *   each attempt, and before finish, which finds of the completion its status
- *   and values moved to its thread, on the top.
+ *   and values moved to its thread, on the top. It makes no object of Lua, so
+ *   that no finalizer runs meanwhile.
  * Not with ASYNCRT_OP_EXTERNAL. */
 #define ASYNCRT_OP_KEPT 8u
 

@@ -1,7 +1,8 @@
 -- asyncrt: --virtual-time
 -- Lua loses a finalizer that finds the stack full, and frees its object in the
 -- next cycle. What stood behind the object, a listener or a stream, went on to
--- write to that memory once it was closed, at the end of the run if not before.
+-- write to that memory once it was closed, at the end of the run if not before;
+-- a send found arms in its queue that were not there any more.
 local rt = require("asyncrt")
 local journal = require("asyncrt.journal")
 local net = require("asyncrt.net")
@@ -48,13 +49,22 @@ end
 
 warn("@off")
 local path = os.tmpname()
+local channel = rt.channel(4)
+local gone = rt.arms()
+gone.x = channel:recv_evt()
 lose(function() return net.listen("127.0.0.1:0") end)
 lose(function() return testing.listener() end)
 lose(function() return testing.stream_pair() end)
 lose(function() return rt.signal("USR1") end)
 lose(function() return (journal.open(path)) end)
+lose(function()
+  local arms = rt.arms({ channel:recv_evt() })
+  rt.poll(arms)
+end)
 rt.timeout(1, function()
   lose(function() return rt.deadline(1) end)
 end)
 os.remove(path)
 assert(lost > 0)
+channel:send(1)
+assert(channel:recv() == 1)
