@@ -408,13 +408,17 @@ static int connection_read(lua_State *L) {
 /* connection:done() -> boolean
  *
  * The handler has returned. Where request and response are complete and another
- * request may follow, makes ready for it and returns true. */
+ * request may follow, makes ready for it and returns true. A client that has
+ * not taken the response in time is not waited for again: it is reset. */
 static int connection_done(lua_State *L) {
   art_http_connection *self = art_http_check_connection(L, 1);
+  art_stream *stream = art_http_stream(self);
 
   end_watch(self);
-  if (!self->ended || self->close || self->failed ||
-      art_http_stream(self) == NULL || !art_http_has_ended(self))
+  if (self->failed && !self->ended && stream != NULL)
+    art_stream_close(stream, true);
+  if (!self->ended || self->close || self->failed || stream == NULL ||
+      !art_http_has_ended(self))
     return 0;
   art_http_restart(&self->parser);
   self->request = self->response = NULL;
