@@ -115,6 +115,7 @@ static int close_deadline(lua_State *L, int ignored) {
     return art_scope_wait(L, task, close_deadline);
   absorbs = art_scope_absorbs(&timed->scope) && art_is_cancelled(L, 2);
   art_timed_scope_close(timed);
+  art_box_drop(L, 1); /* sooner than the collector: there may be many */
   if (!absorbs) return 0;
   lua_pushliteral(L, "timeout");
   return lua_error(L);

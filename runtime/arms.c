@@ -350,22 +350,20 @@ static int insert_key(lua_State *L, int key, int results) {
   return results + 1;
 }
 
-/* Attempts the op of an arm; its results have the arm's key below them. A copy
- * is attempted: to push results may run a finalizer that changes the arms. */
+/* Attempts the op of an arm; its results have the arm's key below them. The op
+ * is a copy: to push results may run a finalizer that changes the arms. */
 static int attempt_one(lua_State *L, art_arms *arms, uint32_t place,
-                       const asyncrt_op *op) {
-  asyncrt_op copy = *op;
-  int key, results;
+                       asyncrt_op *op) {
+  int key = lua_gettop(L) + 1, results;
 
   lua_rawgeti(L, STACK_KEYS, (lua_Integer) place + 1);
-  key = lua_gettop(L);
-  results = copy.type->attempt(&copy, L);
+  results = op->type->attempt(op, L);
   if (results == ASYNCRT_NOT_READY) {
     lua_settop(L, key - 1);
-    arms->ops[place] = copy;
+    arms->ops[place] = *op;
     return results;
   }
-  if (arms->rt->options.trace_hash) art_replay_arm(arms->rt, &copy, place);
+  if (arms->rt->options.trace_hash) art_replay_arm(arms->rt, op, place);
   return ASYNCRT_DONE(insert_key(L, key, results - 1));
 }
 
@@ -395,9 +393,10 @@ static int attempt_late(lua_State *L, art_arms *arms) {
 
   for (i = arms->pending_count; i-- > 0;) {
     uint32_t place = arms->pending[i];
+    asyncrt_op op = arms->ops[place];
 
-    if (!(arms->ops[place].type->flags & ASYNCRT_OP_LAST)) continue;
-    results = attempt_one(L, arms, place, &arms->ops[place]);
+    if (!(op.type->flags & ASYNCRT_OP_LAST)) continue;
+    results = attempt_one(L, arms, place, &op);
     if (results != ASYNCRT_NOT_READY) return results;
   }
   return ASYNCRT_NOT_READY;
