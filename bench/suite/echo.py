@@ -1,6 +1,7 @@
 """The io families: one load on the server of each peer, of echoes or HTTP."""
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -18,6 +19,7 @@ class Load:
     depth: int = 1
     mode: str = "echo"
     title: str = ""
+    slow: int = 0  # further clients, that send a byte a second
 
     @property
     def saturates(self):
@@ -51,6 +53,10 @@ HTTP = {
     ),
     "http-browser-64": Load(
         64, 1, mode="browser", title="… with a browser's request × 64"
+    ),
+    "http-slow": Load(
+        1, 1, mode="http", slow=5000,
+        title="hello world × 1 connection, beside 5,000 slow ones",
     ),
 }
 WORKS = ECHO | HTTP
@@ -111,6 +117,41 @@ def load(server, mode, connections, size, depth, seconds, warm_up=0.2):
     return {"error": error} if error else json.loads(out)
 
 
+class SlowClients:
+    """Clients of a server that come while the block begins, and stay."""
+
+    def __init__(self, server, count):
+        command = [peers.BUILD / "slow", str(server.port), str(count)]
+        self.process = machine.pinned(
+            command, machine.LOAD_CPU, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self):
+        # The measured one goes first.
+        os.setpriority(os.PRIO_PROCESS, self.process.pid, 19)
+        self.process.stdout.readline()
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate()
+
+
+def load_beside_slow(server, work, seconds):
+    """A run beside slow clients, after one without them to compare it with."""
+    arguments = (server, work.mode, work.connections, work.bytes, work.depth)
+    alone = load(*arguments, seconds)
+    if "error" in alone:
+        return alone
+    with SlowClients(server, work.slow):
+        values = load(*arguments, seconds)
+    if "error" not in values:
+        for metric in ("p50_us", "p99_us"):
+            name = metric.removesuffix("_us") + "_to_alone"
+            values[name] = values[metric] / alone[metric]
+    return values
+
+
 def start(family, all_peers, say):
     """Starts the servers; those that do not come up are left out."""
     servers = []
@@ -137,10 +178,14 @@ def measure(family, found, works, rounds, retries, seconds, into, say):
             say(f"{name}: {work.title}")
 
             def once(peer, work=work):
-                values = load(
-                    servers[peer.name], work.mode, work.connections,
-                    work.bytes, work.depth, seconds,
-                )  # fmt: skip
+                server = servers[peer.name]
+                if work.slow:
+                    values = load_beside_slow(server, work, seconds)
+                else:
+                    values = load(
+                        server, work.mode, work.connections, work.bytes,
+                        work.depth, seconds,
+                    )  # fmt: skip
                 values["kept"] = "error" not in values and (
                     not work.saturates
                     or max(values["server_cpu"], values["load_cpu"])

@@ -108,8 +108,8 @@ def go():
 
 def tools():
     """Compiles what measures. Without it nothing can be."""
-    return compiled("load", "tools/load.c") and compiled(
-        "startup", "tools/startup.c"
+    return all(
+        compiled(name, f"tools/{name}.c") for name in ("load", "slow", "startup")
     )
 
 

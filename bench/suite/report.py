@@ -200,6 +200,9 @@ def targets(results):
     add("… ≥ 3 times Node's throughput",
         results.ratio("http-64", "asyncrt", "node", "per_second"),
         lambda x: x >= 3)
+    add("… beside 5,000 slow clients: p99 < 2 × without them",
+        results.figure("http-slow", "asyncrt", "p99_to_alone"),
+        lambda x: x < 2)
     for work, how in (("sleepers-1m", "sleep"), ("wake-order", "rt.at")):
         add(f"1,000,000 sleeping tasks ({how}): memory < 2.5 GB",
             results.figure(work, "asyncrt", "rss"),
