@@ -51,10 +51,12 @@ static art_box *box_of(void *place) {
 }
 
 void *art_box_push(lua_State *L, int values) {
-  void **userdata = lua_newuserdatauv(L, sizeof(void *), values);
   asyncrt *rt = art_runtime_of(L);
+  void **userdata;
   art_box *box;
 
+  if (rt->closed) art_raise(L, "the runtime is closed");
+  userdata = lua_newuserdatauv(L, sizeof(void *), values);
   if (rt->free_boxes == NULL && !add_block(rt))
     art_raise(L, "not enough memory");
   box = rt->free_boxes;

@@ -12,7 +12,9 @@
 typedef struct art_box art_box;
 
 /* Pushes a userdata of `values` user values that holds an empty box; returns
- * the place of the pointer in the box, which is NULL. */
+ * the place of the pointer in the box, which is NULL. Raises without memory,
+ * and while the runtime is freed: what a finalizer opens then would stay open.
+ * So whoever opens something pushes its box first. */
 void *art_box_push(lua_State *L, int values);
 
 /* The same place of the box that a userdata, which is not NULL, holds. */

@@ -351,9 +351,45 @@ fail:
   return NULL;
 }
 
+/* How long a tick may wait for events, or UINT64_MAX. */
+static uint64_t patience(asyncrt *rt) {
+  uint64_t next = art_timers_next(&rt->timers), now;
+
+  if (rt->ready_first != NULL) return 0;
+  if (rt->options.virtual_time) {
+    if (rt->external > rt->unprompted) return UINT64_MAX;
+    if (next == UINT64_MAX) return rt->external > 0 ? UINT64_MAX : 0;
+    rt->virtual_now = next;
+    return 0;
+  }
+  if (next == UINT64_MAX) return UINT64_MAX;
+  now = asyncrt_now(rt);
+  return next > now ? next - now : 0;
+}
+
+/* Closes what is still open, in the order of opening, and waits for it. */
+static void close_handles(asyncrt *rt) {
+  asyncrt_handle *handle = rt->first_handle;
+
+  /* Closing one may close others: the next one is kept where that is seen. */
+  while (handle != NULL) {
+    rt->next_to_close = handle->next;
+    handle->close(handle);
+    handle = rt->next_to_close;
+  }
+  while (rt->handle_count > 0) {
+    rt->tick_now = asyncrt_now(rt);
+    art_timers_fire(rt);
+    art_poll_loop(rt);
+    if (rt->handle_count > 0) art_poll_wait(rt, patience(rt));
+  }
+}
+
 void asyncrt_free(asyncrt *rt) {
   size_t i;
 
+  close_handles(rt); /* of a host; a run has closed its own */
+  rt->closed = true; /* finalizers run below, and no loop any more */
   if (rt->L != NULL) lua_close(rt->L);
   art_allocator_free(&rt->allocator);
   art_poll_close(rt);
@@ -600,22 +636,6 @@ static void break_deadlock(lua_State *L, asyncrt *rt) {
   }
 }
 
-/* How long a tick may wait for events, or UINT64_MAX. */
-static uint64_t patience(asyncrt *rt) {
-  uint64_t next = art_timers_next(&rt->timers), now;
-
-  if (rt->ready_first != NULL) return 0;
-  if (rt->options.virtual_time) {
-    if (rt->external > rt->unprompted) return UINT64_MAX;
-    if (next == UINT64_MAX) return rt->external > 0 ? UINT64_MAX : 0;
-    rt->virtual_now = next;
-    return 0;
-  }
-  if (next == UINT64_MAX) return UINT64_MAX;
-  now = asyncrt_now(rt);
-  return next > now ? next - now : 0;
-}
-
 /* True where a busy tick may leave out its poll: no descriptor is watched, so
  * that there is nothing to poll for but signals and wake-ups from other
  * threads, and these were looked for a moment ago. A poll is a call into the
@@ -692,24 +712,6 @@ void art_main_ended(lua_State *L, asyncrt *rt, art_task *main) {
     art_trace_print(L, main->trace, -1);
   }
   if (rt->exit_status == ASYNCRT_EXIT_OK) rt->exit_status = ASYNCRT_EXIT_ERROR;
-}
-
-/* Closes what is still open, in the order of opening, and waits for it. */
-static void close_handles(asyncrt *rt) {
-  asyncrt_handle *handle = rt->first_handle;
-
-  /* Closing one may close others: the next one is kept where that is seen. */
-  while (handle != NULL) {
-    rt->next_to_close = handle->next;
-    handle->close(handle);
-    handle = rt->next_to_close;
-  }
-  while (rt->handle_count > 0) {
-    rt->tick_now = asyncrt_now(rt);
-    art_timers_fire(rt);
-    art_poll_loop(rt);
-    if (rt->handle_count > 0) art_poll_wait(rt, patience(rt));
-  }
 }
 
 /* start_main(function, arguments…) */

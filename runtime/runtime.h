@@ -122,6 +122,7 @@ struct asyncrt {
   asyncrt_handle *first_handle, *last_handle;
   asyncrt_handle *next_to_close; /* while all are being closed */
   uint32_t handle_count;
+  bool closed;              /* nothing more can be opened */
   bool record_sites;        /* of handles, to tell who left them open */
   art_forgotten *forgotten; /* owned; while sites are recorded, last first */
   art_task *guarded; /* borrowed; a deadlock cancels it in main's place */

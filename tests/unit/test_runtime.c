@@ -71,6 +71,38 @@ static void test_runs_follow_each_other(void) {
   close_runtime(rt);
 }
 
+/* A handle that closes in a callback of the loop. */
+typedef struct late_handle {
+  asyncrt_handle handle;
+  uv_timer_t timer;
+  asyncrt *rt;
+} late_handle;
+
+static void on_late_closed(uv_handle_t *timer) {
+  late_handle *late = timer->data;
+
+  asyncrt_handle_closed(late->rt, &late->handle);
+}
+
+static void close_late(asyncrt_handle *handle) {
+  late_handle *late = (late_handle *) handle;
+
+  uv_close((uv_handle_t *) &late->timer, on_late_closed);
+  asyncrt_loop_changed(late->rt);
+}
+
+/* What the host has opened outside a run is closed with the runtime. */
+static void test_handles_of_the_host(void) {
+  asyncrt *rt = open_runtime();
+  late_handle late;
+
+  late.rt = rt;
+  uv_timer_init(&loop, &late.timer);
+  late.timer.data = &late;
+  asyncrt_handle_opened(rt, &late.handle, "timer", close_late);
+  close_runtime(rt);
+}
+
 /* An op that a timer of the host completes. */
 static asyncrt_queue waiting;
 static int completed;
@@ -166,6 +198,7 @@ int main(void) {
   test_status();
   test_arguments();
   test_runs_follow_each_other();
+  test_handles_of_the_host();
   test_op();
   test_cancel();
   return EXIT_SUCCESS;
