@@ -10,8 +10,10 @@
 
 #define DEFAULT_POOL 4 /* libuv's threads, unless the environment says more */
 
+/* Outlives the Lua state where a request does: see art_lookup_release. */
 struct art_lookups {
-  asyncrt *rt;
+  asyncrt *rt;    /* borrowed */
+  unsigned users; /* the Lua state, and each request that runs */
   unsigned running, most;
   art_lookup *first, *last; /* those that wait to start */
 };
@@ -26,18 +28,44 @@ static unsigned pool_size(void) {
   return size < 1 ? 1 : size > 1024 ? 1024 : (unsigned) size;
 }
 
+static void release_lookups(art_lookups *lookups) {
+  if (lookups != NULL && --lookups->users == 0) free(lookups);
+}
+
+static int lookups_gc(lua_State *L) {
+  art_lookups **box = lua_touserdata(L, 1);
+
+  release_lookups(*box);
+  *box = NULL;
+  return 0;
+}
+
+static void push_lookups(lua_State *L) {
+  art_lookups **box = lua_newuserdatauv(L, sizeof(art_lookups *), 0);
+
+  *box = NULL;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, lookups_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  *box = calloc(1, sizeof(**box));
+  if (*box == NULL) art_raise(L, "not enough memory");
+  (*box)->rt = art_runtime_of(L);
+  (*box)->users = 1;
+  (*box)->most = pool_size() > 1 ? pool_size() - 1 : 1;
+}
+
 art_lookups *art_lookups_of(lua_State *L) {
   art_lookups *lookups;
 
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &lookups_key) == LUA_TUSERDATA) {
-    lookups = lua_touserdata(L, -1);
-  } else {
-    lookups = lua_newuserdatauv(L, sizeof(*lookups), 0);
-    memset(lookups, 0, sizeof(*lookups));
-    lookups->rt = art_runtime_of(L);
-    lookups->most = pool_size() > 1 ? pool_size() - 1 : 1;
+  if (art_runtime_of(L)->closed) art_raise(L, "the runtime is closed");
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &lookups_key) != LUA_TUSERDATA) {
+    lua_pop(L, 1);
+    push_lookups(L);
+    lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &lookups_key);
   }
+  lookups = *(art_lookups **) lua_touserdata(L, -1);
   lua_pop(L, 1);
   return lookups;
 }
@@ -45,8 +73,10 @@ art_lookups *art_lookups_of(lua_State *L) {
 /* --- One look-up --- */
 
 static void destroy(art_lookup *lookup) {
-  art_timer_disarm(&lookup->rt->timers, &lookup->limit.timer);
-  asyncrt_handle_closed(lookup->rt, &lookup->handle);
+  if (lookup->rt != NULL) {
+    art_timer_disarm(&lookup->rt->timers, &lookup->limit.timer);
+    asyncrt_handle_closed(lookup->rt, &lookup->handle);
+  }
   uv_freeaddrinfo(lookup->addresses);
   free(lookup);
 }
@@ -75,6 +105,7 @@ static void end_request(art_lookup *lookup, int status) {
     destroy(lookup);
   else
     finish(lookup, status);
+  release_lookups(lookups);
 }
 
 static void on_addresses(uv_getaddrinfo_t *request, int status,
@@ -120,6 +151,7 @@ static void start_queued(art_lookups *lookups) {
     if (error == 0) {
       lookup->running = true;
       lookups->running++;
+      lookups->users++;
       asyncrt_loop_changed(lookups->rt);
     } else {
       /* Told by the timer, for the owner does not expect it yet. */
@@ -165,7 +197,11 @@ void art_lookup_release(art_lookup *lookup) {
   }
   lookup->released = true;
   art_timer_disarm(&lookup->rt->timers, &lookup->limit.timer);
-  uv_cancel(&lookup->request.any); /* where no thread has begun it */
+  if (uv_cancel(&lookup->request.any) == 0) return; /* no thread has begun it */
+  /* A thread that asks servers which do not answer may take a minute: the end
+   * of the run does not wait for that, nor does the runtime live so long. */
+  asyncrt_handle_closed(lookup->rt, &lookup->handle);
+  lookup->rt = NULL;
 }
 
 static art_lookup *new_lookup(art_lookups *lookups, void *owner,

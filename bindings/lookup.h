@@ -16,8 +16,8 @@ typedef struct art_lookup {
     uv_getnameinfo_t reverse;
     uv_req_t any;
   } request;
-  asyncrt *rt;          /* borrowed */
-  art_lookups *lookups; /* borrowed; as old as the Lua state */
+  asyncrt *rt;          /* borrowed; NULL once it has nothing to do with it */
+  art_lookups *lookups; /* shared while the request runs */
   asyncrt_handle handle;
   art_callback_timer limit;
   struct art_lookup *next; /* in the queue of those that have not started */

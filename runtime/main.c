@@ -57,7 +57,8 @@ typedef struct command {
   int script; /* index of the script in argv; argc: there is none */
   int steps;  /* options -e and -l */
   bool version, help;
-  bool test; /* the script is the runner of tests */
+  bool test;    /* the script is the runner of tests */
+  bool hurried; /* something that was given up still runs on a thread */
   gc_mode gc;
   asyncrt_options options;
 } command;
@@ -570,9 +571,9 @@ static int run_command(command *cmd) {
 
 fail_async:
   uv_close((uv_handle_t *) &interruption, NULL);
-  uv_run(&loop, UV_RUN_DEFAULT);
+  uv_run(&loop, UV_RUN_NOWAIT);
 fail_loop:
-  uv_loop_close(&loop);
+  cmd->hurried = uv_loop_close(&loop) != 0 && uv_loop_alive(&loop);
 fail:
   if (error < 0)
     fprintf(stderr, "asyncrt: cannot start: %s\n", uv_strerror(error));
@@ -600,5 +601,7 @@ int main(int argc, char **argv) {
   } else {
     status = run_command(&cmd);
   }
-  return flush_output(status);
+  status = flush_output(status);
+  if (cmd.hurried) _exit(status); /* exit() waits for libuv's threads */
+  return status;
 }

@@ -73,7 +73,9 @@ int asyncrt_run(asyncrt *rt, int nargs);
  * arguments. */
 int asyncrt_run_file(asyncrt *rt, const char *path, int argc, char **argv);
 
-/* Frees a runtime that is not running, and its Lua state. The loop stays. */
+/* Frees a runtime that is not running, and its Lua state. The loop stays; a
+ * look-up of a name that was given up may still run on its thread pool, and
+ * keeps it from being closed until it was run once more. */
 void asyncrt_free(asyncrt *rt);
 
 /* The runtime's main Lua state: to prepare the environment before a run. */
