@@ -78,18 +78,21 @@ static bool is_name(const art_http_parser *parser, art_http_slice name,
          memcmp(art_http_text(parser, name), expected, name.size) == 0;
 }
 
-/* Adds a field to the table on the top of the stack. */
+/* Adds a field to the table on the top of the stack; `is_new` where none of its
+ * name is there. */
 static void add_field(lua_State *L, const art_http_parser *parser,
-                      art_http_field field) {
+                      art_http_field field, bool is_new) {
   bool is_list = is_name(parser, field.name, "set-cookie");
-  int type;
+  int type = LUA_TNIL;
 
   art_http_push_slice(L, parser, field.name);
-  lua_pushvalue(L, -1);
-  type = lua_rawget(L, -3);
-  if (type == LUA_TNIL) {
-    lua_pop(L, 1);
-    if (is_list) lua_createtable(L, 1, 0);
+  if (!is_new) {
+    lua_pushvalue(L, -1);
+    type = lua_rawget(L, -3);
+    if (type == LUA_TNIL) lua_pop(L, 1);
+  }
+  if (type == LUA_TNIL && is_list) {
+    lua_createtable(L, 1, 0);
   } else if (type == LUA_TSTRING) {
     if (is_name(parser, field.name, "cookie"))
       lua_pushliteral(L, "; ");
@@ -104,13 +107,29 @@ static void add_field(lua_State *L, const art_http_parser *parser,
   lua_rawset(L, -3);
 }
 
+/* One of 64 bits for a name: where it differs, the names do. */
+static uint64_t bit_of(const art_http_parser *parser, art_http_slice name) {
+  const char *text = art_http_text(parser, name);
+
+  return (uint64_t) 1 << (((unsigned char) text[0] +
+                           9u * (unsigned char) text[name.size * 3 / 4] +
+                           7u * name.size) %
+                          64);
+}
+
 void art_http_push_fields(lua_State *L, const art_http_parser *parser,
                           uint32_t first, uint32_t count) {
+  uint64_t seen = 0;
   uint32_t i;
 
   lua_createtable(L, 0, (int) count);
-  for (i = 0; i < count; i++)
-    add_field(L, parser, art_http_field_at(parser, first + i));
+  for (i = 0; i < count; i++) {
+    art_http_field field = art_http_field_at(parser, first + i);
+    uint64_t bit = bit_of(parser, field.name);
+
+    add_field(L, parser, field, (seen & bit) == 0);
+    seen |= bit;
+  }
 }
 
 int art_http_push_failure(lua_State *L, art_http_error error) {

@@ -296,18 +296,29 @@ static bool is_framing(const char *name, size_t size) {
          art_http_equals(name, size, "host");
 }
 
+/* Makes the name at the start of a line lower case; returns its size. */
+static size_t take_name(char *line, size_t size) {
+  size_t i;
+
+  for (i = 0; i < size; i++) {
+    unsigned char byte = (unsigned char) line[i];
+
+    if (!(art_http_bytes[byte] & ART_HTTP_TOKEN_BYTE)) break;
+    line[i] = (char) (byte | (byte >= 'A' && byte <= 'Z' ? 0x20 : 0));
+  }
+  return i;
+}
+
 /* field-name ":" OWS field-value OWS */
 static art_http_error parse_field(art_http_parser *parser, char *line,
                                   size_t size) {
   bool trailer = parser->state == IN_TRAILERS;
-  size_t name = art_http_span(line, size, ART_HTTP_TOKEN_BYTE), i;
+  size_t name = take_name(line, size);
   const char *value, *end = line + size;
   art_http_field field;
 
   if (line[0] == ' ' || line[0] == '\t') return ART_HTTP_FOLDED_FIELD;
   if (name == 0 || name == size || line[name] != ':') return ART_HTTP_BAD_FIELD;
-  for (i = 0; i < name; i++)
-    if (line[i] >= 'A' && line[i] <= 'Z') line[i] = (char) (line[i] + 32);
   value = line + name + 1;
   while (value < end && (*value == ' ' || *value == '\t')) value++;
   while (end > value && (end[-1] == ' ' || end[-1] == '\t')) end--;
@@ -453,9 +464,10 @@ static art_http_event take_line_end(art_http_parser *parser, char byte) {
 /* Takes at least one byte of lines; NEED_MORE says only that it can go on. */
 static art_http_event parse_lines(art_http_parser *parser, const char *data,
                                   size_t size, size_t *used) {
+  art_http_event event;
   size_t span = 0;
 
-  if (!parser->after_cr) span = art_http_span(data, size, ART_HTTP_TEXT_BYTE);
+  if (!parser->after_cr) span = art_http_text_span(data, size);
   if (span > parser->budget) {
     *used = parser->budget;
     return fail(parser, long_line(parser));
@@ -466,12 +478,13 @@ static art_http_event parse_lines(art_http_parser *parser, const char *data,
   parser->budget -= (uint32_t) span;
   *used = span;
   if (span == size) return ART_HTTP_NEED_MORE;
-  if (parser->after_cr || data[span] == '\r' || data[span] == '\n') {
-    art_http_event event = take_line_end(parser, data[span]);
+  if (!parser->after_cr && data[span] != '\r' && data[span] != '\n')
+    return fail(parser, ART_HTTP_BAD_BYTE);
+  do {
+    event = take_line_end(parser, data[*used]);
     if (event != ART_HTTP_FAILED) *used += 1;
-    return event;
-  }
-  return fail(parser, ART_HTTP_BAD_BYTE);
+  } while (event == ART_HTTP_NEED_MORE && parser->after_cr && *used < size);
+  return event;
 }
 
 /* --- Bodies --- */

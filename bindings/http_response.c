@@ -231,8 +231,7 @@ static void add_line(output *out, const header *field, int index) {
     raise_value(L, field->name);
   lua_pushvalue(L, index); /* for a number becomes a string */
   value = lua_tolstring(L, -1, &size);
-  if (art_http_span(value, size, ART_HTTP_TEXT_BYTE) != size)
-    raise_value(L, field->name);
+  if (art_http_text_span(value, size) != size) raise_value(L, field->name);
   add(out, field->name, field->size);
   add_literal(out, ": ");
   add(out, value, size);

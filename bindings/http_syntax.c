@@ -1,6 +1,7 @@
 /* The syntax of HTTP heads. */
 #include "http_syntax.h"
 
+#include <stdint.h>
 #include <string.h>
 
 /* clang-format off: sixteen bytes a row */
@@ -32,6 +33,26 @@ size_t art_http_span(const char *text, size_t size, unsigned char class) {
 
   while (i < size && (art_http_bytes[(unsigned char) text[i]] & class)) i++;
   return i;
+}
+
+/* Whether one of eight bytes is below 0x20, or 0x7f. */
+static bool has_control(uint64_t bytes) {
+  const uint64_t each = 0x0101010101010101, top = 0x80 * each;
+  uint64_t deleted = bytes ^ (0x7f * each);
+
+  return (((bytes - 0x20 * each) & ~bytes) | ((deleted - each) & ~deleted)) &
+         top;
+}
+
+size_t art_http_text_span(const char *text, size_t size) {
+  uint64_t bytes;
+  size_t i;
+
+  for (i = 0; size - i >= sizeof(bytes); i += sizeof(bytes)) {
+    memcpy(&bytes, text + i, sizeof(bytes));
+    if (has_control(bytes)) break;
+  }
+  return i + art_http_span(text + i, size - i, ART_HTTP_TEXT_BYTE);
 }
 
 static bool is_digit(char c) {

@@ -19,6 +19,9 @@ extern const unsigned char art_http_bytes[256];
 /* The number of bytes at `text`, up to `size`, that are of `class`. */
 size_t art_http_span(const char *text, size_t size, unsigned char class);
 
+/* The same of ART_HTTP_TEXT_BYTE, of which there are many. */
+size_t art_http_text_span(const char *text, size_t size);
+
 /* uri-host [":" port]; `needs_port` as in CONNECT. */
 bool art_http_is_authority(const char *text, size_t size, bool needs_port);
 

@@ -96,6 +96,39 @@ function TestHead:test_repeated_fields_are_joined()
   lu.assertEquals(head.headers.cookie, "x=1; y=2")
 end
 
+function TestHead:test_each_byte_at_each_place_of_a_value()
+  for place = 0, 17 do
+    for byte = 0, 255 do
+      local value = ("a"):rep(place) .. "v" .. string.char(byte) .. "w\t" .. ("b"):rep(9)
+      local p = parser.request()
+      p:feed(request("GET / HTTP/1.1", "Host: a", "X: " .. value))
+
+      local event, head = p:next()
+
+      if byte == 9 or (byte >= 32 and byte ~= 127) then
+        lu.assertEquals(head.headers.x, value)
+      else
+        lu.assertNil(event, byte)
+      end
+    end
+  end
+end
+
+function TestHead:test_many_names()
+  local lines, expected = {}, { host = "a" }
+  for i = 1, 99 do
+    local name = ("X-%s%d"):format(("n"):rep(i % 7), i)
+    lines[i] = name .. ": " .. i
+    expected[name:lower()] = tostring(i)
+  end
+  local p = parser.request()
+  p:feed(request("GET / HTTP/1.1", "Host: a", table.unpack(lines)))
+
+  local _, head = p:next()
+
+  lu.assertEquals(head.headers, expected)
+end
+
 function TestHead:test_set_cookie_is_a_list()
   local p = parser.response()
   p:feed(request("HTTP/1.1 200 OK", "Set-Cookie: a=1, b", "Set-Cookie: c=2"))
