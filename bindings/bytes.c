@@ -3,6 +3,7 @@
 #include "error.h"
 #include "options.h"
 #include "runtime.h"
+#include "splice.h"
 #include "stream_internal.h"
 
 #define MOST_BYTES (1 << 30)
@@ -65,9 +66,30 @@ static int bytes_capacity(lua_State *L) {
 }
 
 /* --- Copying. On the stack: the streams, how much is left, how much was
- * copied. --- */
+ * copied, how much the last time. The first upvalue is the splice. --- */
 
-enum { FROM = 1, TO, LEFT, COPIED };
+enum { FROM = 1, TO, LEFT, COPIED, LAST };
+
+/* Where a whole buffer was received there is more, and the kernel's pages are
+ * worth to be moved in the place of the bytes. */
+static size_t move(lua_State *L, art_stream *from, art_stream *to) {
+  art_splice *splice = lua_touserdata(L, lua_upvalueindex(1));
+  size_t left = (size_t) lua_tointeger(L, LEFT);
+
+  if (lua_tointeger(L, LAST) >= ART_BUFFER && art_splice_can(splice, from, to))
+    return art_splice_move(splice, from, to, left);
+  return art_stream_move(from, to, left);
+}
+
+static void count_moved(lua_State *L, lua_Integer moved) {
+  if (moved == 0) return; /* there is nothing yet */
+  lua_pushinteger(L, lua_tointeger(L, LEFT) - moved);
+  lua_replace(L, LEFT);
+  lua_pushinteger(L, lua_tointeger(L, COPIED) + moved);
+  lua_replace(L, COPIED);
+  lua_pushinteger(L, moved);
+  lua_replace(L, LAST);
+}
 
 static int copied(lua_State *L, int results) {
   lua_pushvalue(L, COPIED);
@@ -78,7 +100,7 @@ static int have_room(lua_State *L, int results);
 
 static int have_bytes(lua_State *L, int results) {
   art_stream **from = art_box_at(L, FROM), **to = art_box_at(L, TO);
-  size_t left = (size_t) lua_tointeger(L, LEFT), moved;
+  size_t moved;
 
   if (results > 0) return copied(L, results);
   if (*to == NULL) return copied(L, art_stream_push_closed(L));
@@ -86,7 +108,7 @@ static int have_bytes(lua_State *L, int results) {
     return copied(L, art_stream_push_error(L, *to, "write", UV_EPIPE));
   if ((*to)->writing || (*to)->writers.first != NULL)
     art_raise(L, "another task is already writing to this stream");
-  moved = art_stream_move(*from, *to, left);
+  moved = move(L, *from, *to);
   if ((*to)->write_error != 0)
     return copied(L,
                   art_stream_push_error(L, *to, "write", (*to)->write_error));
@@ -94,10 +116,7 @@ static int have_bytes(lua_State *L, int results) {
   if (moved == 0 && (*from)->read_error != 0)
     return copied(L,
                   art_stream_push_error(L, *from, "read", (*from)->read_error));
-  lua_pushinteger(L, (lua_Integer) (left - moved));
-  lua_replace(L, LEFT);
-  lua_pushinteger(L, lua_tointeger(L, COPIED) + (lua_Integer) moved);
-  lua_replace(L, COPIED);
+  count_moved(L, (lua_Integer) moved);
   return art_stream_await_room(L, to, have_room);
 }
 
@@ -126,6 +145,7 @@ static int copy(lua_State *L) {
   lua_pushinteger(L, (lua_Integer) (most < INT64_MAX ? most : INT64_MAX));
   lua_replace(L, LEFT);
   lua_pushinteger(L, 0);
+  lua_pushinteger(L, 0);
   return art_stream_await_room(L, to, have_room);
 }
 
@@ -146,7 +166,6 @@ static int set_stream_methods(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"buffer", new_buffer},
-    {"copy", copy},
     {"set_stream_methods", set_stream_methods},
     {NULL, NULL},
 };
@@ -173,5 +192,8 @@ int art_open_bytes(lua_State *L) {
   lua_setfield(L, -2, "__name");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
   luaL_newlib(L, functions);
+  art_splice_push(L);
+  lua_pushcclosure(L, copy, 1);
+  lua_setfield(L, -2, "copy");
   return 1;
 }

@@ -185,6 +185,7 @@ static const art_stream_type socket_type = {
     .gone = socket_gone,
     .set_nodelay = socket_set_nodelay,
     .set_keepalive = socket_set_keepalive,
+    .can_splice = true,
 };
 
 art_socket *art_socket_new(socklen_t peer_capacity) {

@@ -81,6 +81,7 @@ typedef struct art_stream_type {
 
   bool is_given;    /* bytes come by art_stream_keep, and none from recv */
   bool short_reads; /* a short count does not mean that nothing is left */
+  bool can_splice;  /* its bytes are those of its descriptor: see splice(2) */
   bool patient;     /* a close flushes what is queued however long it takes */
 } art_stream_type;
 

@@ -77,6 +77,11 @@ size_t art_stream_move(art_stream *from, art_stream *to, size_t most);
  * stream's state says why. */
 size_t art_stream_take(art_stream *stream, char *data, size_t size);
 
+/* What a type's recv of `size` bytes has returned is noted in the stream's
+ * state. Returns the number of bytes. `size` is 0 where a short count does not
+ * mean that nothing is left. */
+size_t art_stream_received(art_stream *stream, ssize_t received, size_t size);
+
 /* Sends parts, or queues what cannot be sent now. A failure is left in the
  * stream's write_error. */
 void art_stream_accept(art_stream *stream, const struct iovec *parts,

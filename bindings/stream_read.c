@@ -126,11 +126,7 @@ static void exhausted(art_stream *stream) {
   art_poll_want(stream->rt, &stream->watcher, ART_READABLE);
 }
 
-/* Receives once. Returns the number of bytes; 0 for none, then the stream's
- * state says why. */
-static size_t receive(art_stream *stream, char *data, size_t size) {
-  ssize_t received = stream->type->recv(stream, data, size);
-
+size_t art_stream_received(art_stream *stream, ssize_t received, size_t size) {
   if (received > 0) {
     /* All that was there, and the next byte brings a new edge; but after a
      * hang-up there is none. */
@@ -150,6 +146,13 @@ static size_t receive(art_stream *stream, char *data, size_t size) {
   else
     stream->read_error = (int) received;
   return 0;
+}
+
+/* Receives once. Returns the number of bytes; 0 for none, then the stream's
+ * state says why. */
+static size_t receive(art_stream *stream, char *data, size_t size) {
+  return art_stream_received(stream, stream->type->recv(stream, data, size),
+                             size);
 }
 
 size_t art_stream_take(art_stream *stream, char *data, size_t size) {

@@ -7,6 +7,7 @@
 #include "asyncrt.h"
 #include "check.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <malloc.h>
 #include <string.h>
@@ -24,13 +25,14 @@ enum {
   SEND,
   EPOLL_WAIT,
   EPOLL_CTL,
+  SPLICE,
   COUNTS
 };
 
 static const char *const names[] = {
     "lua_allocations", "lua_blocks", "lua_bytes", "mallocs",
     "blocks",          "bytes",      "recv",      "send",
-    "epoll_wait",      "epoll_ctl",  NULL,
+    "epoll_wait",      "epoll_ctl",  "splice",    NULL,
 };
 
 static long long count[COUNTS];
@@ -48,6 +50,8 @@ ssize_t __real_send(int fd, const void *data, size_t size, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 int __real_epoll_wait(int fd, struct epoll_event *events, int most, int ms);
 int __real_epoll_ctl(int set, int operation, int fd, struct epoll_event *event);
+ssize_t __real_splice(int in, off64_t *from, int out, off64_t *to, size_t size,
+                      unsigned flags);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t number, size_t size);
@@ -58,6 +62,8 @@ ssize_t __wrap_send(int fd, const void *data, size_t size, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int most, int ms);
 int __wrap_epoll_ctl(int set, int operation, int fd, struct epoll_event *event);
+ssize_t __wrap_splice(int in, off64_t *from, int out, off64_t *to, size_t size,
+                      unsigned flags);
 
 static void count_block(int blocks, void *block) {
   if (for_lua) return;
@@ -118,6 +124,12 @@ int __wrap_epoll_ctl(int set, int operation, int fd,
                      struct epoll_event *event) {
   count[EPOLL_CTL]++;
   return __real_epoll_ctl(set, operation, fd, event);
+}
+
+ssize_t __wrap_splice(int in, off64_t *from, int out, off64_t *to, size_t size,
+                      unsigned flags) {
+  count[SPLICE]++;
+  return __real_splice(in, from, out, to, size, flags);
 }
 
 /* NOLINTEND(bugprone-reserved-identifier) */
