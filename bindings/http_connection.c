@@ -96,6 +96,7 @@ static void begin_watch(lua_State *L, art_http_connection *self) {
 
   self->task = art_task_of(L);
   self->probed = self->prefixed = false;
+  if (stream == NULL) return; /* a finalizer has closed it meanwhile */
   stream->observer = &self->observer;
   art_stream_watch(stream); /* a failure shows when something is waited for */
   if (stream->hangup) look_later(self, FIRST_LOOK);

@@ -467,6 +467,8 @@ static int transmit(art_http_connection *self, const output *out,
     return 1;
   }
   self->prefixed = false;
+  if (stream == NULL) /* a finalizer has closed it while the head was made */
+    return fail(self, art_stream_push_closed(L));
   art_stream_accept(stream, parts, count + 1);
   if (stream->write_error != 0)
     return fail(self,
@@ -650,8 +652,8 @@ static void add_upgrade_head(output *out, const art_http_connection *self) {
 
 static int upgrade_now(lua_State *L, int results) {
   art_http_connection *self = check_response(L);
-  art_stream *stream = art_http_stream(self);
   char space[INLINE_TEXT];
+  art_stream *stream;
   output out;
 
   if (results > 0) return fail(self, results);
@@ -661,6 +663,7 @@ static int upgrade_now(lua_State *L, int results) {
   self->ended = self->close = self->upgraded = true;
   results = transmit(self, &out, NULL, 0);
   if (self->failed) return results;
+  stream = art_http_stream(self);
   if (art_stream_limit(stream, ART_SIDE_READ, UINT64_MAX) != 0 ||
       art_stream_limit(stream, ART_SIDE_WRITE, UINT64_MAX) != 0)
     art_raise(L, "not enough memory");
