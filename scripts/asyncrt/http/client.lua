@@ -188,6 +188,7 @@ local defaults = {
 }
 local MOST_CONNECTIONS = 256
 local MOST_FIELDS = 100
+local NOTHING = {}
 local READ_SIZE = 65536 -- bytes of a streamed body at once
 
 -- --- Fields ---
@@ -230,6 +231,7 @@ end
 
 -- The lines of the fields, sorted: no order of a table is seen outside.
 local function to_lines(named)
+  if next(named) == nil then return NOTHING end
   local names, lines = {}, {}
   for lower in pairs(named) do names[#names + 1] = lower end
   table.sort(names)
@@ -395,13 +397,12 @@ end
 -- The request as asyncrt.core.curl wants it.
 local function prepare(client, method, url, body, given)
   if client.closed then error("the client is closed", 3) end
-  local request, named = {}, {}
-  for name, value in pairs(client.defaults) do request[name] = value end
-  for name, value in pairs(given or {}) do request[name] = value end
-  for name, value in pairs(client.defaults.headers or {}) do
+  local request, named = core.copy(client.defaults), {}
+  for name, value in pairs(given or NOTHING) do request[name] = value end
+  for name, value in pairs(client.defaults.headers or NOTHING) do
     set_field(named, name, value)
   end
-  for name, value in pairs(given and given.headers or {}) do
+  for name, value in pairs(given and given.headers or NOTHING) do
     set_field(named, name, value)
   end
   if request.public_only and request.proxy then
