@@ -57,7 +57,10 @@ local function new_environment(path)
   end })
   local environment = {
     arg = { [0] = path },
-    io = setmetatable({ stdout = output, write = print }, { __index = io }),
+    io = setmetatable({ stdout = output, write = print, stderr = output },
+      { __index = io }),
+    -- One that wants an argument ends alone.
+    os = setmetatable({ exit = error }, { __index = os }),
     print = function() end,
   }
   return setmetatable(environment, { __index = _G })
