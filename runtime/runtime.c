@@ -255,6 +255,12 @@ static int exit_process(lua_State *L) {
     code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
   else
     code = (int) luaL_optinteger(L, 1, EXIT_SUCCESS);
+  /* A thread of libuv's pool is at work, and exit() waits for it: for a name
+   * server that does not answer, that may be a minute. */
+  if (art_runtime_of(L)->loop->active_reqs.count > 0) {
+    fflush(NULL);
+    _exit(code);
+  }
   exit(code);
 }
 
