@@ -34,11 +34,17 @@ void art_check_options(lua_State *L, int arg, const char *const *names) {
   }
 }
 
+int art_raw_field(lua_State *L, int table, const char *name) {
+  if (!lua_getmetatable(L, table)) return lua_getfield(L, table, name);
+  lua_pop(L, 1);
+  lua_pushstring(L, name);
+  return lua_rawget(L, table);
+}
+
 /* Pushes the option; false, with nothing pushed, where it is absent. */
 static bool push_option(lua_State *L, int arg, const char *name) {
   if (lua_type(L, arg) != LUA_TTABLE) return false;
-  lua_pushstring(L, name);
-  if (lua_rawget(L, arg) != LUA_TNIL) return true;
+  if (art_raw_field(L, arg, name) != LUA_TNIL) return true;
   lua_pop(L, 1);
   return false;
 }

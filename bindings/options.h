@@ -8,6 +8,10 @@
  * in `names` (NULL at the end) raises. Leaves a table or nil at `arg`. */
 void art_check_options(lua_State *L, int arg, const char *const *names);
 
+/* Pushes what the table has at `name`, raw; returns its type. Runs no finalizer
+ * meanwhile, unless the table has a metatable. */
+int art_raw_field(lua_State *L, int table, const char *name);
+
 /* Reads one option of a checked table; `otherwise` where it is absent. A value
  * of another kind raises, naming the option. */
 lua_Integer art_option_integer(lua_State *L, int arg, const char *name,

@@ -21,9 +21,9 @@ static art_client **check_client(lua_State *L) {
  * Starts a request, of which the script has checked all; never waits. The
  * transfer is a stream. Whatever fails, `head` tells. */
 static int client_start(lua_State *L) {
-  art_client *client = *check_client(L);
+  art_client **client = check_client(L);
 
-  if (client == NULL) art_raise(L, "the client is closed");
+  if (*client == NULL) art_raise(L, "the client is closed");
   return art_request_start(L, client);
 }
 

@@ -30,8 +30,8 @@ static const char *text_option(lua_State *L, int table, const char *name,
                                size_t *size) {
   const char *text = NULL;
 
-  lua_pushstring(L, name);
-  if (lua_rawget(L, table) == LUA_TSTRING) text = lua_tolstring(L, -1, size);
+  if (art_raw_field(L, table, name) == LUA_TSTRING)
+    text = lua_tolstring(L, -1, size);
   lua_pop(L, 1);
   return text;
 }
@@ -320,7 +320,7 @@ static bool start(request *self) {
   return ok;
 }
 
-int art_request_start(lua_State *L, art_client *client) {
+int art_request_start(lua_State *L, art_client **client) {
   request self = {L, NULL, NULL, CURLE_OK};
   const char *url;
   size_t size;
@@ -329,6 +329,8 @@ int art_request_start(lua_State *L, art_client *client) {
   luaL_checktype(L, OPTIONS, LUA_TTABLE);
   lua_settop(L, OPTIONS);
   url = text_option(L, OPTIONS, "url", &size);
+  /* From here on no finalizer may run: it could close the client, and with it
+   * the transfer. */
   self.transfer = art_transfer_push(L, client);
   self.easy = self.transfer->slot->easy;
   self.transfer->shown = without_credentials(url);

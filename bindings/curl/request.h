@@ -5,7 +5,7 @@
 #include "transfer.h"
 
 /* client:start(request) -> transfer */
-int art_request_start(lua_State *L, art_client *client);
+int art_request_start(lua_State *L, art_client **client);
 
 /* resolve(base, reference) -> url | nil */
 int art_request_resolve(lua_State *L);

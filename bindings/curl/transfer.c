@@ -574,10 +574,13 @@ static const art_stream_type transfer_type = {
     .is_given = true,
 };
 
-art_transfer *art_transfer_push(lua_State *L, art_client *client) {
-  art_stream **box = art_stream_push(L);
-  art_transfer *transfer = calloc(1, sizeof(*transfer));
+art_transfer *art_transfer_push(lua_State *L, art_client **box) {
+  art_stream **stream = art_stream_push(L);
+  art_client *client = *box;
+  art_transfer *transfer;
 
+  if (client == NULL) art_raise(L, "the client is closed");
+  transfer = calloc(1, sizeof(*transfer));
   if (transfer != NULL) transfer->slot = art_slot_take(client);
   if (transfer == NULL || transfer->slot == NULL) {
     free(transfer);
@@ -595,7 +598,7 @@ art_transfer *art_transfer_push(lua_State *L, art_client *client) {
   art_list_init(&transfer->waiting);
   art_list_append(&client->transfers, &transfer->link);
   art_stream_init(&transfer->stream, client->rt, &transfer_type, -1);
-  art_stream_give(L, box, &transfer->stream);
+  art_stream_give(L, stream, &transfer->stream);
   return transfer;
 }
 

@@ -65,9 +65,10 @@ typedef struct art_transfer {
   bool has_moved_in : 1, has_moved_out : 1; /* since it was last told */
 } art_transfer;
 
-/* Pushes a new transfer; raises without memory. Nothing happens before
- * art_transfer_start. */
-art_transfer *art_transfer_push(lua_State *L, art_client *client);
+/* Pushes a new transfer of the client in the box; raises without memory, and
+ * where a finalizer that runs meanwhile has closed the client. Nothing happens
+ * before art_transfer_start. */
+art_transfer *art_transfer_push(lua_State *L, art_client **box);
 
 /* The transfer at `arg`: a pointer to its stream, to NULL once it is closed. */
 art_stream **art_check_transfer(lua_State *L, int arg);
