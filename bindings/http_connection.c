@@ -258,6 +258,16 @@ static int await_rest(lua_State *L, art_http_connection *self, bool was_idle) {
   return await_head(L, self);
 }
 
+/* A head that is not allowed. One that only announces too long a body is known
+ * for what it is. */
+static int push_refused(lua_State *L, art_http_connection *self) {
+  int results = art_http_push_failure(L, self->parser.error);
+
+  if (self->parser.error != ART_HTTP_LONG_BODY) return results;
+  push_request(L, self);
+  return results + 1;
+}
+
 static int have_head_bytes(lua_State *L, int results) {
   art_http_connection *self = lua_touserdata(L, 1);
   bool was_idle = art_http_is_idle(&self->parser);
@@ -276,16 +286,17 @@ static int have_head_bytes(lua_State *L, int results) {
   event = art_http_parse(&self->parser, data, size, &used);
   art_stream_use(stream, data, size, used);
   if (event == ART_HTTP_HEAD) return begin_request(L, self);
-  if (event == ART_HTTP_FAILED)
-    return art_http_push_failure(L, self->parser.error);
+  if (event == ART_HTTP_FAILED) return push_refused(L, self);
   return await_rest(L, self, was_idle);
 }
 
-/* connection:next() -> request, response | nil | nil, message, code, status
+/* connection:next() -> request, response | nil
+ *                      | nil, message, code, status [, request]
  *
  * Waits for the next request; nil alone where none is to come: the client has
  * closed, or the time for it is over, or the server stops. A head that is not
- * allowed or too slow is a failure with the status to answer with. */
+ * allowed or too slow is a failure with the status to answer with, and the
+ * request where it was understood, for the log. */
 static int connection_next(lua_State *L) {
   art_http_connection *self = art_http_check_connection(L, 1);
 

@@ -14,6 +14,22 @@ static bool is_known(const char *key, const char *const *names) {
   return false;
 }
 
+static _Noreturn void raise_unknown(lua_State *L, int arg, const char *key,
+                                    const char *const *names) {
+  luaL_Buffer text;
+
+  luaL_buffinit(L, &text);
+  luaL_addstring(&text, "unknown option '");
+  luaL_addstring(&text, key);
+  luaL_addstring(&text, "'; there are ");
+  for (; *names != NULL; names++) {
+    luaL_addstring(&text, *names);
+    if (names[1] != NULL) luaL_addstring(&text, ", ");
+  }
+  luaL_pushresult(&text);
+  art_raise_argument(L, arg, lua_tostring(L, -1));
+}
+
 void art_check_options(lua_State *L, int arg, const char *const *names) {
   if (lua_isnoneornil(L, arg)) {
     if (lua_isnone(L, arg)) lua_settop(L, arg);
@@ -28,9 +44,7 @@ void art_check_options(lua_State *L, int arg, const char *const *names) {
                          lua_pushfstring(L, "unknown option [%s]",
                                          luaL_tolstring(L, -1, NULL)));
     if (!is_known(lua_tostring(L, -1), names))
-      art_raise_argument(
-          L, arg,
-          lua_pushfstring(L, "unknown option '%s'", lua_tostring(L, -1)));
+      raise_unknown(L, arg, lua_tostring(L, -1), names);
   }
 }
 

@@ -98,7 +98,7 @@ static int scope_deadline(lua_State *L) {
   *box = art_timed_scope_open(L, task, ART_SCOPE_DEADLINE, at);
   (*box)->box = box;
   art_box_share(box);
-  (*box)->site = art_site_at(L, 1);
+  (*box)->site = art_origin(L);
   return 1;
 }
 

@@ -44,7 +44,7 @@ art_group *art_group_open(lua_State *L, art_task *task, bool implicit) {
   group->task = task;
   group->limit = UINT32_MAX;
   group->implicit = implicit;
-  group->site = implicit ? task->site : art_site_at(L, 1);
+  group->site = implicit ? task->site : art_origin(L);
   art_list_init(&group->tasks);
   group->closed = false;
   if (implicit) {

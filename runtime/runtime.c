@@ -192,17 +192,33 @@ bool art_is_library(const lua_Debug *where) {
   return *rest == '/' || strcmp(rest, ".lua") == 0;
 }
 
-const char *art_site_at(lua_State *L, int level) {
-  const char *library = "?";
+/* NULL where nothing else than the library runs; its own line is in *library
+ * then. */
+static const char *find_site(lua_State *L, int level, const char **library) {
   lua_Debug where;
 
+  *library = "?";
   for (; lua_getstack(L, level, &where); level++) {
     lua_getinfo(L, "Sl", &where);
     if (where.currentline <= 0) continue;
     if (!art_is_library(&where)) return site_of(art_runtime_of(L), &where);
-    if (*library == '?') library = site_of(art_runtime_of(L), &where);
+    if (**library == '?') *library = site_of(art_runtime_of(L), &where);
   }
-  return library;
+  return NULL;
+}
+
+const char *art_site_at(lua_State *L, int level) {
+  const char *library, *site = find_site(L, level, &library);
+
+  return site != NULL ? site : library;
+}
+
+const char *art_origin(lua_State *L) {
+  const char *library, *site = find_site(L, 1, &library);
+  const art_task *task = art_task_of(L);
+
+  if (site != NULL) return site;
+  return task != NULL && task->id != 0 ? task->site : library;
 }
 
 /* Its address: the metatable field of events, the registry key of the list of

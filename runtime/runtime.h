@@ -169,6 +169,9 @@ bool art_is_library(const lua_Debug *where);
 /* An interned "file:line" of the Lua function at `level`, or of what called it
  * where that is the library's; never freed before the runtime. */
 const char *art_site_at(lua_State *L, int level);
+/* The same for what is made now: in a task of the library, where that was
+ * spawned. */
+const char *art_origin(lua_State *L);
 
 /* The same for what the running task does, from its main function on; "?"
  * outside a task. */

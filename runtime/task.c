@@ -134,7 +134,7 @@ art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
   art_task *task, *spawner = art_task_of(L);
   int arguments = lua_gettop(L) - function, i;
   int first = name != 0 ? ART_TASK_ARGUMENTS + 1 : ART_TASK_ARGUMENTS;
-  const char *site = group != NULL ? art_site_at(L, 1) : "the command line";
+  const char *site = group != NULL ? art_origin(L) : "the command line";
 
   if (first + arguments > UINT16_MAX) art_raise(L, "too many arguments");
   luaL_checkstack(L, 8, NULL);

@@ -3,6 +3,7 @@
 --- Addresses are "host:port", "[::1]:port", "unix:/path", "unix:@name", or
 --- "fd:3", an inherited socket. Without a host it is the loopback interface.
 local core = require("asyncrt.core.net")
+local options_ = require("asyncrt.options")
 local rt = require("asyncrt")
 
 local DRAIN = 10 -- seconds
@@ -82,29 +83,19 @@ local function supervise(server, acceptors)
 end
 
 local known = {
-  drain = true,
-  max_connections = true,
-  on_error = true,
-  timeout = true,
-  tls = true,
+  drain = "seconds",
+  max_connections = "count",
+  on_error = "any",
+  timeout = "seconds",
+  tls = "any",
 }
 
-local unchecked = { on_error = true, tls = true }
-
-local function bad_option(message, ...)
-  error("bad argument #3 to 'serve' (" .. message:format(...) .. ")", 4)
-end
-
-local function check_options(options)
-  for name, value in pairs(options) do
-    if not known[name] then
-      bad_option("unknown option '%s'", name)
-    elseif not unchecked[name] then
-      if type(value) ~= "number" or value < 0 or value ~= value then
-        bad_option("option '%s': non-negative number expected", name)
-      end
-    end
-  end
+-- What is wrong is an argument of serve.
+local function listen(address, options)
+  local ok, listener, message = pcall(core.listen, address, options)
+  if ok and listener then return listener end
+  options_.raise(message or
+    listener:gsub("^.-(bad argument #1 to ').-(' %()", "%1serve%2"))
 end
 
 ---@class asyncrt.net.ServeOptions
@@ -132,12 +123,11 @@ local SERVE = { name = "serve", arg = 3, is_option = true, between = 1 }
 ---@param handler fun(conn: asyncrt.Stream)
 ---@param options asyncrt.net.ServeOptions?
 function net.serve(address, handler, options)
+  options_.check("serve", 3, options, known)
   local server = {}
   for name, value in pairs(options or {}) do server[name] = value end
-  check_options(server)
   if type(address) == "string" then
-    local limits = { max_connections = server.max_connections }
-    address = assert(core.listen(address, limits))
+    address = listen(address, { max_connections = server.max_connections })
   end
   local listener <close> = address
   if server.tls then

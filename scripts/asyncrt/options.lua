@@ -71,6 +71,24 @@ function options.check_string(name, arg, value)
     :format(arg, name, type(value)), 3)
 end
 
+--- Raises at the line that has called the library.
+function options.raise(message)
+  local level = 2
+  local info = debug.getinfo(level, "S")
+  while info and (info.what == "C" or info.source:find("^@asyncrt[/.]")) do
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
+  error(message, info and level or 0)
+end
+
+local function names_of(known)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
 --- Raises, at the line that called the function `name`, where its argument
 --- number `arg` is no table of options that are `known`: each is the name of a
 --- kind above, or a function that returns whether a value is one and what is
@@ -88,7 +106,9 @@ function options.check(name, arg, given, known)
   for key, value in pairs(given) do
     local kind = known[key]
     if type(key) ~= "string" then bad("unknown option [%s]", shown(key)) end
-    if not kind then bad("unknown option '%s'", key) end
+    if not kind then
+      bad("unknown option '%s'; there are %s", key, names_of(known))
+    end
     local ok, expected = (kinds[kind] or kind)(value)
     if not ok then
       bad("option '%s': %s expected, got %s", key, expected, shown(value))

@@ -45,6 +45,17 @@ function TestFormat:test_common()
   lu.assertEquals(#lines, 2)
 end
 
+-- The head was understood, and says where the large body would have gone.
+function TestFormat:test_a_body_that_is_too_long()
+  local head = "POST /up HTTP/1.1\r\nHost: h\r\n"
+  for _, rest in ipairs({ "Content-Length: 9\r\n\r\n",
+    "Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n" }) do
+    local lines = log_of(head .. rest, function(req) req:read_all() end, { max_body = 8 })
+
+    lu.assertEquals(lines, { 'memory - - ' .. DATE .. ' "POST /up HTTP/1.1" 413 22' })
+  end
+end
+
 function TestFormat:test_combined()
   local lines = log_of("GET / HTTP/1.0\r\nReferer: http://x/\r\nUser-Agent: a b\r\n\r\n",
     function(req, res)

@@ -549,6 +549,30 @@ function TestConnection:test_idle_connections_go_when_the_server_is_cancelled()
   end)
 end
 
+-- Where it raised instead, nothing behind it would run.
+function TestConnection:test_serve_returns_where_it_is_cancelled()
+  local sink, reader = testing.stream_pair()
+  for _, options in ipairs({ {}, { access_log = function() end },
+    { access_log = sink } }) do
+    local listener, returned = testing.listener(), false
+    local task = rt.spawn(function()
+      http.serve(listener, hello, options)
+      returned = true
+    end)
+    local conn <close> = listener:dial()
+    conn:write(GET)
+    conn:read_until("hello")
+
+    task:cancel()
+
+    task:join()
+    lu.assertTrue(returned)
+  end
+  lu.assertStrContains(reader:read_line(), "200")
+  sink:close()
+  reader:close()
+end
+
 function TestConnection:test_a_running_request_is_answered_when_cancelled()
   with_server(function(_, res)
     rt.sleep(3)

@@ -276,8 +276,9 @@ function TestMisuse:test_bad_arguments_are_named()
   local bar <close> = progress.bar({ stream = fake_stream() })
   lu.assertErrorMsgContains("bad argument #1 to 'bar' (option 'total': non-negative integer expected, got -1)",
     progress.bar, { total = -1 })
-  lu.assertErrorMsgContains("bad argument #1 to 'bar' (unknown option 'width')", progress.bar, { width = 5 })
-  lu.assertErrorMsgContains("bad argument #1 to 'update' (unknown option 'ready')", bar.update, bar, { ready = 1 })
+  lu.assertErrorMsgContains("bad argument #1 to 'bar' (unknown option 'width'; there are every, label, stream, total)",
+    progress.bar, { width = 5 })
+  lu.assertErrorMsgContains("bad argument #1 to 'update' (unknown option 'ready'; there are ", bar.update, bar, { ready = 1 })
   lu.assertErrorMsgContains("option 'done': non-negative integer expected, got 1.5", bar.update, bar, { done = 1.5 })
   lu.assertErrorMsgContains("bad argument #1 to 'log' (string expected, got nil)", bar.log, bar)
 end

@@ -1391,12 +1391,13 @@ function TestContext:test_misuse_raises_at_the_line_of_the_call()
     local ok, message = pcall(load("local a, tls, net = ... " .. call, "=call"),
       ...)
     lu.assertFalse(ok, call)
-    lu.assertEquals(message, "call:1: " .. problem)
+    local expected = "call:1: " .. problem
+    lu.assertEquals(message:sub(1, #expected), expected)
   end
 
   raises("bad argument #1 to 'starttls' (table, true or TLS context expected, " ..
     "got nil)", "a:starttls()", a)
-  raises("bad argument #1 to 'starttls' (unknown option 'x')",
+  raises("bad argument #1 to 'starttls' (unknown option 'x'; there are alpn, ",
     "a:starttls({ x = 1 })", a)
   raises("bad argument #1 to 'starttls' (option 'server_name': string expected, " ..
     "got number)", "a:starttls({ server_name = 1 })", a)
@@ -1418,13 +1419,13 @@ function TestContext:test_misuse_raises_at_the_line_of_the_call()
     "tls.listener(a, {})", listener, tls)
   raises("bad argument #2 to 'listen' (option 'tls': no certificate)",
     "net.listen('127.0.0.1:0', { tls = {} })", a, tls, net)
-  raises("bad argument #2 to 'connect' (option 'tls': unknown option 'y')",
+  raises("bad argument #2 to 'connect' (option 'tls': unknown option 'y'; there are ",
     "net.connect('127.0.0.1:1', { tls = { y = 1 } })", a, tls, net)
-  raises("bad argument #2 to 'connect' (unknown option 'tsl')",
+  raises("bad argument #2 to 'connect' (unknown option 'tsl'; there are ",
     "net.connect('127.0.0.1:1', { tsl = true })", a, tls, net)
   raises("'connect' needs the option 'server_name', or verify = false",
     "net.connect('unix:/nowhere', { tls = true })", a, tls, net)
-  raises("bad argument #1 to 'reload' (unknown option 'z')",
+  raises("bad argument #1 to 'reload' (unknown option 'z'; there are ",
     "tls:reload({ z = 1 })", a, trusted)
   lu.assertFalse(a:is_closed())
   a:write("plain")

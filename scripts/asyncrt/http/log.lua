@@ -84,6 +84,8 @@ Log.__index = Log
 
 local log = {}
 
+log.first_line = first_line
+
 --- An address without its port, fit for a line.
 ---@param peer string
 ---@return string
@@ -193,7 +195,5 @@ function Log:finish()
   self.over:set()
   self.bell:set()
 end
-
-Log.__close = Log.finish
 
 return log

@@ -86,6 +86,12 @@ local function add_to_log(self, guard, request, start)
   })
 end
 
+-- The report of an error knows the task, and not what it was about.
+local function tell(request, stream)
+  io.stderr:write(("asyncrt: %s of %s has failed:\n")
+    :format(log.first_line(request), stream:peer() or "a client that is gone"))
+end
+
 -- Answers 500 where the handler raises; the error itself goes on.
 local Guard = {}
 
@@ -100,7 +106,10 @@ function Guard:__close(err)
   elseif failed then
     connection:cut()
   end
-  if self.request then
+  if failed and self.request and self.server.tells then
+    tell(self.request, self.stream)
+  end
+  if self.request and self.server.log then
     add_to_log(self.server, self, self.request, self.start)
   end
   if answered then linger(self.server, self.stream) end
@@ -132,23 +141,22 @@ local function answer_all(self, connection, guard)
   local handler = self.handler
   local is_logged = self.log ~= nil
   while true do
-    local request, response, _, status = connection:next()
+    local request, response, _, status, refused = connection:next()
     if not request then
       if not status then return true end
       refuse(connection:response(), status)
-      if is_logged then add_to_log(self, guard) end
+      if is_logged then add_to_log(self, guard, refused) end
       return true
     end
-    if is_logged then guard.request, guard.start = request, rt.now() end
+    guard.request = request
+    if is_logged then guard.start = rt.now() end
     handler(request, response)
     local goes_on = connection:done()
     if not goes_on and not connection:is_upgraded() then
       goes_on = complete(request, response) and connection:done()
     end
-    if is_logged then
-      add_to_log(self, guard, request, guard.start)
-      guard.request = nil
-    end
+    if is_logged then add_to_log(self, guard, request, guard.start) end
+    guard.request = nil
     if not goes_on then return not connection:is_upgraded() end
   end
 end
@@ -196,6 +204,32 @@ local function new_settings(options)
   return nil, settings:match("^bad argument.-%((.*)%)$")
 end
 
+local Helpers = {}
+
+-- They end where no cancellation enters: a wait for them would raise it, and
+-- serve returns where it is cancelled.
+function Helpers:__close()
+  self.watcher:cancel()
+  if self.log then self.log:finish() end
+  rt.shield(math.huge, function()
+    self.watcher:join()
+    if self.writer then self.writer:join() end
+  end)
+end
+
+-- The tasks beside the connections.
+local function start_helpers(self, group)
+  local function spawn(name, ...)
+    return group:spawn_with({ name = name, daemon = true }, ...)
+  end
+  local writer = self.log and spawn("http log", self.log.run, self.log)
+  return setmetatable({
+    log = self.log,
+    watcher = spawn("http stop", watch, self),
+    writer = writer,
+  }, Helpers)
+end
+
 --- Serves HTTP until it is cancelled or the listener is closed.
 ---
 --- `handler(request, response)` runs in the task of the connection, one request
@@ -220,14 +254,11 @@ function server.serve(address, handler, options)
       log.new(options.access_log, options.log_format),
     settings = settings,
     stopping = false,
+    tells = options.on_error == nil or options.on_error == "log",
     unread = rt.buffer(),
   }
   rt.group(function(group)
-    group:spawn_with({ name = "http stop", daemon = true }, watch, self)
-    local writer <close> = self.log
-    if writer then
-      group:spawn_with({ name = "http log", daemon = true }, writer.run, writer)
-    end
+    local _ <close> = start_helpers(self, group)
     net.serve(address, function(stream)
       serve_connection(self, stream)
     end, {
