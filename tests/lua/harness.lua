@@ -34,6 +34,14 @@ function harness.rounds(n)
   return pause == 0 and n // 20 or n
 end
 
+--- An address that no other process listens at: the same tests run in several
+--- at once.
+function harness.abstract_address()
+  local path = os.tmpname()
+  os.remove(path)
+  return "unix:@asyncrt" .. path
+end
+
 --- Runs every test of the global tables whose names begin with "Test"; the
 --- arguments of the file are luaunit's. The exit status is 1 if one fails.
 function harness.run()

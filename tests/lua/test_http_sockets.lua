@@ -36,7 +36,7 @@ end
 
 local addresses = {
   "127.0.0.1:0",
-  "unix:@asyncrt-test-http-" .. math.random(1 << 40),
+  harness.abstract_address(),
 }
 
 TestGone = {}

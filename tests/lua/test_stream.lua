@@ -21,7 +21,7 @@ end)
 TestTcpStream = define(function() return connect("127.0.0.1:0") end)
 
 TestUnixStream = define(function()
-  return connect("unix:@asyncrt-test-stream")
+  return connect(harness.abstract_address())
 end)
 -- A Unix socket has no reset: what was sent arrives.
 TestUnixStream.test_reset_drops_what_was_written = nil

@@ -129,7 +129,7 @@ function TestConnect:test_over_a_unix_socket()
     }))
     lu.assertEquals(ask(conn, "hello"), "hello")
     lu.assertEquals(select(3, conn:nodelay()), "ENOTSUP")
-  end, nil, "unix:@asyncrt-test-tls")
+  end, nil, harness.abstract_address())
 end
 
 function TestConnect:test_a_server_without_tls()
@@ -170,14 +170,14 @@ end
 TestServe = {}
 
 function TestServe:test_by_address_and_with_options_in_place()
-  local known = rt.channel(1)
-  local server = rt.spawn(net.serve, "unix:@asyncrt-test-tls-2", function(conn)
+  local known, address = rt.channel(1), harness.abstract_address()
+  local server = rt.spawn(net.serve, address, function(conn)
     known:send(conn:tls_info().alpn)
     echo(conn)
   end, { tls = of("server", { alpn = { "x" } }) })
   rt.yield()
 
-  local conn <close> = assert(net.connect("unix:@asyncrt-test-tls-2", {
+  local conn <close> = assert(net.connect(address, {
     tls = trusting("ca", { server_name = "localhost", alpn = { "x" } }),
   }))
   lu.assertEquals(known:recv(), "x")
