@@ -109,7 +109,7 @@ end
 ---@field on_error ("log"|"collect"|"fail"|fun(err: any, task: asyncrt.Task))?
 ---  what a handler's error does: "log" by default
 
-local SERVE = { name = "serve", arg = 3, is_option = true, between = 1 }
+local SERVE = { name = "serve", arg = 3, is_option = true }
 
 --- Serves connections, each in a task of its own, until it is cancelled or the
 --- listener is closed.

@@ -79,7 +79,7 @@ function options.raise(message)
     level = level + 1
     info = debug.getinfo(level, "S")
   end
-  error(message, info and level or 0)
+  error(message, level)
 end
 
 local function names_of(known)

@@ -1,6 +1,7 @@
 --- Where TLS begins: on a connection, on a listener, on what net connects.
 local core = require("asyncrt.core.tls")
 local net = require("asyncrt.core.net")
+local options_ = require("asyncrt.options")
 local rt = require("asyncrt")
 
 local CONNECT_LIMIT = 10 -- seconds, as net.connect's own
@@ -16,30 +17,22 @@ function Guard:__close()
   if self.conn then self.conn:reset() end
 end
 
---- Where a user's call comes from: the function's name, the number of the
---- argument that says how, whether that is its option `tls`, and how many
---- functions are between the one of this file and the user's.
+--- What the user has called: the function's name, the number of the argument
+--- that says how, and whether that is its option `tls`.
 ---@class asyncrt.secure.Call
 ---@field name string
 ---@field arg integer
 ---@field is_option boolean?
----@field between integer?
 
---- Raises a mistake at the user's line. `level` is that of the function of this
---- file.
-local function raise(call, level, message)
-  error(message, level + 2 + (call.between or 0))
-end
-
-local function raise_argument(call, level, message)
+local function raise_argument(call, message)
   if call.is_option then message = "option 'tls': " .. message end
-  raise(call, level + 1,
-    ("bad argument #%d to '%s' (%s)"):format(call.arg, call.name, message))
+  options_.raise(("bad argument #%d to '%s' (%s)")
+    :format(call.arg, call.name, message))
 end
 
 --- The context of what a caller gave, and the name of the server.
 local function resolve(given, call)
-  local function bad(message) raise_argument(call, 3, message) end
+  local function bad(message) raise_argument(call, message) end
   if core.about(given) then return given end
   if given == true then
     default = default or core.context()
@@ -71,14 +64,14 @@ end
 
 local function check_certificate(context, call)
   if not core.about(context).server then
-    raise_argument(call, 2, "no certificate")
+    raise_argument(call, "no certificate")
   end
 end
 
 --- Without a name nobody knows whether the server is the right one.
 local function check_name(context, server_name, call)
   if not server_name and core.about(context).verify then
-    raise(call, 2, ("'%s' needs the option 'server_name', or verify = false")
+    options_.raise(("'%s' needs the option 'server_name', or verify = false")
       :format(call.name))
   end
 end
@@ -87,12 +80,12 @@ end
 local function check_stream(conn, call)
   local state = core.state(conn)
   if not state then
-    raise(call, 2, ("bad argument #1 to '%s' (stream expected, got %s)")
+    options_.raise(("bad argument #1 to '%s' (stream expected, got %s)")
       :format(call.name, type(conn)))
   elseif state == "busy" then
-    raise(call, 2, "another task is using this stream")
+    options_.raise("another task is using this stream")
   elseif state == "shut" then
-    raise(call, 2, "this stream was shut down")
+    options_.raise("this stream was shut down")
   end
   return state == "open"
 end
@@ -134,10 +127,10 @@ end
 function secure.listener(listener, options, call)
   local state = core.listener_state(listener)
   if not state then
-    raise(call, 1, ("bad argument #1 to '%s' (listener expected, got %s)")
+    options_.raise(("bad argument #1 to '%s' (listener expected, got %s)")
       :format(call.name, type(listener)))
   elseif state == "secure" then
-    raise(call, 1, "this listener has TLS already")
+    options_.raise("this listener has TLS already")
   elseif state == "closed" then
     return nil, "closed", "ECLOSED"
   end
@@ -184,7 +177,7 @@ function secure.dial(dial, address, options, call)
     math.max(limit - rt.now(), 0)))
 end
 
-local CONNECT = { name = "connect", arg = 2, is_option = true, between = 1 }
+local CONNECT = { name = "connect", arg = 2, is_option = true }
 
 --- net.connect with the option tls.
 function secure.connect(address, options)
@@ -206,9 +199,7 @@ function secure.dial_evt(dial_evt, address, options, call)
     end)
 end
 
-local CONNECT_EVT = {
-  name = "connect_evt", arg = 2, is_option = true, between = 1,
-}
+local CONNECT_EVT = { name = "connect_evt", arg = 2, is_option = true }
 
 function secure.connect_evt(address, options)
   return secure.dial_evt(net.connect_evt, address, options, CONNECT_EVT)
@@ -225,7 +216,7 @@ function secure.open(open, address, options, call)
   return core.secure(listener, context)
 end
 
-local LISTEN = { name = "listen", arg = 2, is_option = true, between = 1 }
+local LISTEN = { name = "listen", arg = 2, is_option = true }
 
 --- net.listen with the option tls.
 function secure.listen(address, options)

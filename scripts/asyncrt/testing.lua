@@ -130,7 +130,7 @@ function testing.network(options)
     if how and how.tls then
       return secure().open(listen, address, how, LISTEN)
     end
-    return network:listen(address)
+    return listen(address)
   end
 
   function module.connect_evt(address, how)
