@@ -63,14 +63,6 @@ local function shown(value)
   return type(value) == "number" and tostring(value) or type(value)
 end
 
---- Raises, at the line that called the function `name`, where its argument
---- number `arg` is no string.
-function options.check_string(name, arg, value)
-  if type(value) == "string" then return end
-  error(("bad argument #%d to '%s' (string expected, got %s)")
-    :format(arg, name, type(value)), 3)
-end
-
 --- Raises at the line that has called the library.
 function options.raise(message)
   local level = 2
@@ -82,6 +74,13 @@ function options.raise(message)
   error(message, level)
 end
 
+--- Raises where argument number `arg` of the function `name` is no string.
+function options.check_string(name, arg, value)
+  if type(value) == "string" then return end
+  options.raise(("bad argument #%d to '%s' (string expected, got %s)")
+    :format(arg, name, type(value)))
+end
+
 local function names_of(known)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
@@ -89,15 +88,14 @@ local function names_of(known)
   return table.concat(names, ", ")
 end
 
---- Raises, at the line that called the function `name`, where its argument
---- number `arg` is no table of options that are `known`: each is the name of a
---- kind above, or a function that returns whether a value is one and what is
---- expected.
+--- Raises where argument number `arg` of the function `name` is no table of
+--- options that are `known`: each is the name of a kind above, or a function
+--- that returns whether a value is one and what is expected.
 ---@param known table<string, string|fun(value: any): boolean, string>
 function options.check(name, arg, given, known)
   local function bad(message, ...)
-    error(("bad argument #%d to '%s' (%s)")
-      :format(arg, name, message:format(...)), 4)
+    options.raise(("bad argument #%d to '%s' (%s)")
+      :format(arg, name, message:format(...)))
   end
   if given == nil then return end
   if type(given) ~= "table" then
