@@ -32,18 +32,18 @@ local known, waiting = { [start] = 0 }, {} -- depth, or false; URLs by depth
 local done, now = {}, { done = 0, failed = 0, active = 0, total = 0 }
 
 local function add(to, depth)
-  waiting[depth] = waiting[depth] or {}
+  waiting[depth], now.total = waiting[depth] or {}, now.total + 1
   table.insert(waiting[depth], to)
-  now.total = now.total + 1
 end
 
 local function fetch(page)
   local began, res = rt.now(), assert(client:get(page.url))
-  local body = assert(res:read_all())
+  local body, tag = assert(res:read_all()), res.headers["x-robots-tag"]
   page.status, page.bytes, page.seconds = res.status, #body, rt.now() - began
   assert(res.status < 500 and res.status ~= 429, res.reason)
   local is_html = (res.headers["content-type"] or ""):find("^text/html")
-  local links, about = html.links(is_html and body or "", { agent = "asyncrt" })
+  local leads = is_html and not robots.parse_tag(tag, "asyncrt").nofollow
+  local links, about = html.links(leads and body or "", { agent = "asyncrt" })
   table.insert(links, { url = res.headers.location or "" })
   local base, met = url.resolve(page.url, about.base or ""), {}
   -- Keeps of the links what is new, and may be crawled.

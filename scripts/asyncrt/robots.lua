@@ -1,4 +1,5 @@
---- robots.txt: what a site asks of programs that fetch its pages (RFC 9309).
+--- What a site asks of programs that fetch its pages: robots.txt (RFC 9309),
+--- and the field X-Robots-Tag.
 local options = require("asyncrt.options")
 
 local LIMIT <const> = 500 * 1024 -- bytes that are looked at
@@ -209,6 +210,55 @@ end
 function Rules:crawl_delay(agent)
   options.check_string("crawl_delay", 1, agent)
   return find(self, agent).delay
+end
+
+-- --- X-Robots-Tag ---
+
+-- Directives with a value. Another word before a colon names an agent.
+local VALUED <const> = {
+  ["max-image-preview"] = true, ["max-snippet"] = true,
+  ["max-video-preview"] = true, unavailable_after = true,
+}
+
+-- Words between commas. Those behind an agent's name are for that one; a date
+-- may hold commas and colons, and what these leave of it is no word.
+local function read_tag(line, agent, asked)
+  local is_meant = true
+  for word in line:gmatch("[^,]+") do
+    word = trim(word):lower()
+    local name, rest = word:match("^([%a*_-][%w._/-]*)%s*:(.*)$")
+    if name and not VALUED[name] then
+      name, word = token(name), trim(rest)
+      is_meant = name == "*" or name == agent
+    end
+    if is_meant and (word == "noindex" or word == "none") then
+      asked.noindex = true
+    end
+    if is_meant and (word == "nofollow" or word == "none") then
+      asked.nofollow = true
+    end
+  end
+end
+
+---@class asyncrt.robots.Asked
+---@field noindex boolean
+---@field nofollow boolean
+
+--- What the field X-Robots-Tag of a response asks.
+---@param value string|string[]|nil one line, or several
+---@param agent string? what is for it counts beside what is for all
+---@return asyncrt.robots.Asked
+function robots.parse_tag(value, agent)
+  if agent ~= nil then
+    options.check_string("parse_tag", 2, agent)
+    agent = token(agent)
+  end
+  local asked = { noindex = false, nofollow = false }
+  for _, line in ipairs(type(value) == "table" and value or { value }) do
+    options.check_string("parse_tag", 1, line)
+    read_tag(line, agent, asked)
+  end
+  return asked
 end
 
 return robots

@@ -52,6 +52,12 @@ def page(*targets, head=""):
         b"\r\n", b"\r\nContent-Type: text/html\r\n", 1)
 
 
+def tagged(answer, *values):
+    """The same answer with fields X-Robots-Tag."""
+    fields = "".join(f"\r\nX-Robots-Tag: {value}" for value in values)
+    return answer.replace(b"\r\n", f"{fields}\r\n".encode(), 1)
+
+
 def status(line, *fields):
     head = "".join(f"{field}\r\n" for field in fields)
     return f"HTTP/1.1 {line}\r\n{head}Content-Length: 0\r\n\r\n".encode()
@@ -269,6 +275,24 @@ class Crawler(TestCase):
             self.crawl(site.url)
             self.assertEqual(set(site.requests), {
                 "/robots.txt", "/", "/b", "/c", "/d", "/e"})
+
+    def test_the_head_of_a_page_may_say_so_too(self):
+        date = "unavailable_after: Fri, 1 Jan 2100 10:00:00 UTC"
+        x = page("/x")
+        with Site({"/": page("/a", "/b", "/c", "/d", "/e", "/f", "/old"),
+                   "/a": tagged(x, "NoFollow"),
+                   "/b": tagged(x, "none"),
+                   "/c": tagged(x, "asyncrt: noindex, nofollow"),
+                   "/d": tagged(x, f"{date}, nofollow"),
+                   "/e": tagged(x, "noindex", "nofollow"),
+                   "/f": tagged(page("/g"), f"noindex, {date}",
+                                "another: nofollow"),
+                   "/old": tagged(status("301 Moved", "Location: /new"),
+                                  "nofollow")}) as site:
+            self.crawl(site.url)
+            self.assertEqual(set(site.requests), {
+                "/robots.txt", "/", "/a", "/b", "/c", "/d", "/e", "/f", "/old",
+                "/g", "/new"})
 
     def test_what_fails_for_a_time_is_tried_again(self):
         with Site({"/": page("/busy", "/reset", "/broken", "/short"),

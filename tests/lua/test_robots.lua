@@ -259,4 +259,71 @@ function TestText:test_arguments_are_checked()
   lu.assertErrorMsgContains("bad argument #1 to 'crawl_delay'", function() rules:crawl_delay() end)
 end
 
+TestTag = {}
+
+--- What `value` asks of the agent "bot": "", "noindex", "nofollow" or both.
+local function asked(value, agent)
+  local tag = robots.parse_tag(value, agent or "bot")
+  return (tag.noindex and "noindex" or "") .. (tag.nofollow and "nofollow" or "")
+end
+
+function TestTag:test_words_for_all()
+  for value, expected in pairs({
+    [""] = "", all = "", nofollow = "nofollow", NoIndex = "noindex", none = "noindexnofollow",
+    ["noindex, nofollow"] = "noindexnofollow", [" \tnoindex\t,, NOFOLLOW ,"] = "noindexnofollow",
+    ["noarchive, nofollow, nosnippet"] = "nofollow", ["nofollows"] = "", ["no follow"] = "", ["index, follow"] = "",
+    ["nofollow noindex"] = "", ["max-snippet: 20, nofollow"] = "nofollow", ["max-video-preview:-1,none"] = "noindexnofollow",
+    ["max-image-preview : large , noindex"] = "noindex",
+  }) do
+    lu.assertEquals(asked(value), expected, value)
+  end
+  lu.assertEquals(asked(nil), "")
+end
+
+function TestTag:test_dates_hold_commas_and_colons()
+  for _, date in ipairs({ "25 Jun 2010 15:00:00 PST", "Fri, 25 Jun 2010 15:00:00 GMT", "Friday, 25-Jun-10 15:00:00 GMT",
+                          "Jun 25, 2010 3:00:00 pm", "Friday, June 25 2010 15:00:00", "2010-06-25T15:00:00Z", "" }) do
+    lu.assertEquals(asked("unavailable_after: " .. date), "", date)
+    lu.assertEquals(asked("Unavailable_After: " .. date .. ", nofollow"), "nofollow", date)
+    lu.assertEquals(asked("bot: unavailable_after: " .. date .. ", nofollow"), "nofollow", date)
+    lu.assertEquals(asked("other: unavailable_after: " .. date .. ", nofollow"), "", date)
+  end
+end
+
+function TestTag:test_words_for_an_agent()
+  for value, expected in pairs({
+    ["bot: nofollow"] = "nofollow", ["BOT :noindex,nofollow"] = "noindexnofollow", ["other: nofollow"] = "",
+    ["other: noindex, nofollow"] = "", ["other: noindex, bot: nofollow"] = "nofollow", ["bots: none"] = "",
+    ["noindex, other: nofollow"] = "noindex", ["bot: noindex, other: nofollow"] = "noindex",
+    ["bot/2.0: none"] = "noindexnofollow",
+    ["other: noindex, *: nofollow"] = "nofollow", ["bot:"] = "", [":nofollow"] = "",
+    ["bot: max-snippet: 1, nofollow"] = "nofollow",
+  }) do
+    lu.assertEquals(asked(value), expected, value)
+    lu.assertEquals(asked(value, "Bot/1.0 (+http://bot.example)"), expected, value)
+  end
+  lu.assertEquals(robots.parse_tag("bot: none"), { noindex = false, nofollow = false })
+end
+
+function TestTag:test_lines_stand_for_themselves()
+  lu.assertEquals(asked({ "other: noindex", "nofollow" }), "nofollow")
+  lu.assertEquals(asked({ "noarchive", "bot: noindex", "other: nofollow" }), "noindex")
+  lu.assertEquals(asked({}), "")
+end
+
+function TestTag:test_arguments_are_checked()
+  lu.assertErrorMsgContains("bad argument #1 to 'parse_tag' (string expected, got number)", robots.parse_tag, 1)
+  lu.assertErrorMsgContains("bad argument #1 to 'parse_tag' (string expected, got boolean)", robots.parse_tag, { false })
+  lu.assertErrorMsgContains("bad argument #2 to 'parse_tag'", robots.parse_tag, nil, 1)
+end
+
+function TestTag:test_hostile_fields_take_no_long_time()
+  if harness.rounds(20) < 20 then lu.skip("measures time") end
+  for _, text in ipairs({ "a", " ", ",", ":", "a:", "a ", "\t,", "a ,", "*", "a,b:c" }) do
+    local start = os.clock()
+    asked(text:rep(300000))
+    lu.assertTrue(os.clock() - start < 5, text)
+  end
+end
+
 harness.run()

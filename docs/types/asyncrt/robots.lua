@@ -16,6 +16,10 @@ function rules:allowed(agent, path) end
 ---@return number? seconds
 function rules:crawl_delay(agent) end
 
+---@class asyncrt.robots.Asked
+---@field noindex boolean
+---@field nofollow boolean
+
 ---@class asyncrt.robots
 local robots = {}
 
@@ -23,5 +27,11 @@ local robots = {}
 ---@param text string of which the first 500 KiB count
 ---@return asyncrt.robots.Rules
 function robots.parse(text) end
+
+--- What the field X-Robots-Tag of a response asks.
+---@param value string|string[]|nil the field, or several
+---@param agent string? what is for it counts beside what is for all
+---@return asyncrt.robots.Asked
+function robots.parse_tag(value, agent) end
 
 return robots
