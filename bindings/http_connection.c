@@ -18,8 +18,20 @@
 
 static const char connection_tag, settings_tag; /* known by their addresses */
 
-/* The upvalues of the methods, behind the metatable. */
-enum { REQUEST = 2, RESPONSE };
+/* The upvalues of the methods, behind the metatable: those of requests and
+ * responses, the strings of heads, and the names of what every request has. */
+enum {
+  REQUEST = 2,
+  RESPONSE,
+  STRINGS,
+  CONNECTION_NAME,
+  HEADERS_NAME,
+  HOST_NAME,
+  KEEP_ALIVE_NAME,
+  METHOD_NAME,
+  PATH_NAME,
+  TARGET_NAME,
+};
 
 art_http_connection *art_http_check_connection(lua_State *L, int arg) {
   return art_check_tagged(L, arg, &connection_tag, sizeof(art_http_connection),
@@ -113,7 +125,7 @@ static void end_watch(art_http_connection *self) {
 
 /* --- Requests --- */
 
-/* Sets path and query. */
+/* Sets path and query of the request on the top. */
 static void set_path(lua_State *L, const art_http_parser *parser) {
   art_http_slice path = parser->target, query = {0, 0};
   const char *text, *mark;
@@ -141,6 +153,48 @@ static void set_path(lua_State *L, const art_http_parser *parser) {
   lua_setfield(L, -2, "path");
 }
 
+/* Whether the target is a path and nothing else. */
+static bool is_plain(const art_http_parser *parser) {
+  art_http_slice target = parser->target;
+
+  return parser->form == ART_HTTP_ORIGIN &&
+         memchr(art_http_text(parser, target), '?', target.size) == NULL;
+}
+
+/* Pushes one of the strings among the upvalues. */
+static void push_name(lua_State *L, int name) {
+  lua_pushvalue(L, lua_upvalueindex(name));
+}
+
+static art_http_strings push_strings(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(STRINGS));
+  return art_http_strings_at(L, lua_gettop(L));
+}
+
+static void set_string(lua_State *L, const art_http_parser *parser,
+                       const art_http_strings *strings, int name,
+                       art_http_slice slice) {
+  push_name(L, name);
+  art_http_push_string(L, strings, art_http_text(parser, slice), slice.size);
+  lua_rawset(L, -3);
+}
+
+static void set_target(lua_State *L, const art_http_parser *parser,
+                       const art_http_strings *strings) {
+  if (!is_plain(parser)) {
+    art_http_set_slice(L, parser, "target", parser->target);
+    set_path(L, parser);
+    return;
+  }
+  push_name(L, TARGET_NAME);
+  art_http_push_string(L, strings, art_http_text(parser, parser->target),
+                       parser->target.size);
+  push_name(L, PATH_NAME);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, -5);
+  lua_rawset(L, -3);
+}
+
 /* What a request has that few have. */
 static void set_rarities(lua_State *L, const art_http_parser *parser) {
   if (parser->form != ART_HTTP_ORIGIN) art_http_set_form(L, parser);
@@ -151,32 +205,44 @@ static void set_rarities(lua_State *L, const art_http_parser *parser) {
   art_http_set_framing(L, parser);
 }
 
+static void set_connection(lua_State *L) {
+  push_name(L, CONNECTION_NAME);
+  lua_pushvalue(L, 1);
+  lua_rawset(L, -3);
+}
+
 /* The connection is at 1. */
 static void push_request(lua_State *L, art_http_connection *self) {
   const art_http_parser *parser = &self->parser;
+  art_http_strings strings = push_strings(L);
 
   lua_createtable(L, 0, 8);
-  art_http_set_slice(L, parser, "method", parser->method);
-  art_http_set_slice(L, parser, "target", parser->target);
-  set_path(L, parser);
+  set_string(L, parser, &strings, METHOD_NAME, parser->method);
+  set_target(L, parser, &strings);
   if (parser->authority.size > 0)
-    art_http_set_slice(L, parser, "host", parser->authority);
-  art_http_push_fields(L, parser, 0, parser->field_count);
-  lua_setfield(L, -2, "headers");
-  lua_pushvalue(L, 1);
-  lua_setfield(L, -2, "connection");
+    set_string(L, parser, &strings, HOST_NAME, parser->authority);
+  push_name(L, HEADERS_NAME);
+  art_http_push_fields(L, parser, &strings, 0, parser->field_count);
+  lua_rawset(L, -3);
+  set_connection(L);
+  if (parser->keep_alive) {
+    push_name(L, KEEP_ALIVE_NAME);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+  }
   set_rarities(L, parser);
   lua_pushvalue(L, lua_upvalueindex(REQUEST));
   lua_setmetatable(L, -2);
+  lua_remove(L, strings.table);
   self->request = lua_topointer(L, -1);
 }
 
 static void push_response(lua_State *L, art_http_connection *self) {
   lua_createtable(L, 0, 4);
+  push_name(L, HEADERS_NAME);
   lua_createtable(L, 0, 4);
-  lua_setfield(L, -2, "headers");
-  lua_pushvalue(L, 1);
-  lua_setfield(L, -2, "connection");
+  lua_rawset(L, -3);
+  set_connection(L);
   lua_pushvalue(L, lua_upvalueindex(RESPONSE));
   lua_setmetatable(L, -2);
   self->response = lua_topointer(L, -1);
@@ -348,8 +414,12 @@ static int push_body(lua_State *L, const art_http_parser *parser,
 }
 
 static void set_trailers(lua_State *L, const art_http_parser *parser) {
-  art_http_push_fields(L, parser, parser->field_count, parser->trailer_count);
+  art_http_strings strings = push_strings(L);
+
+  art_http_push_fields(L, parser, &strings, parser->field_count,
+                       parser->trailer_count);
   lua_setfield(L, 2, "trailers");
+  lua_pop(L, 1);
 }
 
 static int have_body_bytes(lua_State *L, int results) {
@@ -602,6 +672,11 @@ static void add_class(lua_State *L, const char *name) {
 /* Beside its functions the module has the metatables of requests and
  * responses, `request` and `response`, for Lua to add to. */
 int art_open_http_connection(lua_State *L) {
+  static const char *const names[] = {"connection", "headers", "host",
+                                      "keep_alive", "method",  "path",
+                                      "target",     NULL};
+  int i;
+
   lua_settop(L, 0);
   luaL_newlibtable(L, functions);
   lua_newtable(L);
@@ -613,7 +688,9 @@ int art_open_http_connection(lua_State *L) {
   add_class(L, "request");
   add_class(L, "response");
   art_http_set_response_methods(L);
-  luaL_setfuncs(L, internals, 3);
+  art_http_push_strings(L);
+  for (i = 0; names[i] != NULL; i++) lua_pushstring(L, names[i]);
+  luaL_setfuncs(L, internals, TARGET_NAME);
   lua_setfield(L, 2, "__index");
   luaL_setfuncs(L, functions, 1);
   return 1;

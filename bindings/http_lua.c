@@ -67,7 +67,6 @@ void art_http_set_framing(lua_State *L, const art_http_parser *parser) {
     lua_pushinteger(L, (lua_Integer) parser->length);
     lua_setfield(L, -2, "length");
   }
-  art_http_set_flag(L, "keep_alive", parser->keep_alive);
   art_http_set_flag(L, "upgrade", parser->upgrade);
   art_http_set_flag(L, "expects_continue", parser->expects_continue);
 }
@@ -78,33 +77,50 @@ static bool is_name(const art_http_parser *parser, art_http_slice name,
          memcmp(art_http_text(parser, name), expected, name.size) == 0;
 }
 
-/* Adds a field to the table on the top of the stack; `is_new` where none of its
- * name is there. */
-static void add_field(lua_State *L, const art_http_parser *parser,
-                      art_http_field field, bool is_new) {
-  bool is_list = is_name(parser, field.name, "set-cookie");
-  int type = LUA_TNIL;
+/* Whether the values of a field are one client's secrets, not to be kept. */
+static bool is_secret(const art_http_parser *parser, art_http_slice name) {
+  switch (name.size) {
+    case 6: return is_name(parser, name, "cookie");
+    case 10: return is_name(parser, name, "set-cookie");
+    case 13: return is_name(parser, name, "authorization");
+    case 19: return is_name(parser, name, "proxy-authorization");
+    default: return false;
+  }
+}
 
-  art_http_push_slice(L, parser, field.name);
-  if (!is_new) {
-    lua_pushvalue(L, -1);
-    type = lua_rawget(L, -3);
-    if (type == LUA_TNIL) lua_pop(L, 1);
-  }
-  if (type == LUA_TNIL && is_list) {
+static void push_value(lua_State *L, const art_http_parser *parser,
+                       const art_http_strings *strings,
+                       const art_http_field *field) {
+  if (is_secret(parser, field->name))
+    art_http_push_slice(L, parser, field->value);
+  else
+    art_http_push_string(L, strings, art_http_text(parser, field->value),
+                         field->value.size);
+}
+
+/* Joins the value on the top of the stack to what is in the table at `table`
+ * under the name below the value. */
+static void join(lua_State *L, const art_http_parser *parser, int table,
+                 const art_http_field *field) {
+  bool is_list = is_name(parser, field->name, "set-cookie");
+
+  lua_pushvalue(L, -2);
+  if (lua_rawget(L, table) == LUA_TNIL) {
+    lua_pop(L, 1);
+    if (!is_list) return;
     lua_createtable(L, 1, 0);
-  } else if (type == LUA_TSTRING) {
-    if (is_name(parser, field.name, "cookie"))
-      lua_pushliteral(L, "; ");
-    else
-      lua_pushliteral(L, ", ");
   }
-  art_http_push_slice(L, parser, field.value);
-  if (is_list)
+  lua_insert(L, -2);
+  if (is_list) {
     lua_rawseti(L, -2, (lua_Integer) lua_rawlen(L, -2) + 1);
-  else if (type == LUA_TSTRING)
-    lua_concat(L, 3);
-  lua_rawset(L, -3);
+    return;
+  }
+  if (is_name(parser, field->name, "cookie"))
+    lua_pushliteral(L, "; ");
+  else
+    lua_pushliteral(L, ", ");
+  lua_insert(L, -2);
+  lua_concat(L, 3);
 }
 
 /* One of 64 bits for a name: where it differs, the names do. */
@@ -118,16 +134,24 @@ static uint64_t bit_of(const art_http_parser *parser, art_http_slice name) {
 }
 
 void art_http_push_fields(lua_State *L, const art_http_parser *parser,
-                          uint32_t first, uint32_t count) {
+                          const art_http_strings *strings, uint32_t first,
+                          uint32_t count) {
   uint64_t seen = 0;
   uint32_t i;
+  int table;
 
   lua_createtable(L, 0, (int) count);
+  table = lua_gettop(L);
   for (i = 0; i < count; i++) {
     art_http_field field = art_http_field_at(parser, first + i);
     uint64_t bit = bit_of(parser, field.name);
 
-    add_field(L, parser, field, (seen & bit) == 0);
+    art_http_push_string(L, strings, art_http_text(parser, field.name),
+                         field.name.size);
+    push_value(L, parser, strings, &field);
+    if ((seen & bit) != 0 || is_name(parser, field.name, "set-cookie"))
+      join(L, parser, table, &field);
+    lua_rawset(L, table);
     seen |= bit;
   }
 }

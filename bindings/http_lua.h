@@ -3,6 +3,7 @@
 #define ART_HTTP_LUA_H
 
 #include "http_parser.h"
+#include "http_strings.h"
 
 #include <lua.h>
 
@@ -21,14 +22,16 @@ void art_http_set_flag(lua_State *L, const char *name, bool value);
 
 /* Sets what a head says besides its start line and fields: how its target is
  * written, where that is of a request; how its body is framed, where it has
- * one. */
+ * one, and what else it asks for. Not keep_alive, which nearly every head has.
+ */
 void art_http_set_form(lua_State *L, const art_http_parser *parser);
 void art_http_set_framing(lua_State *L, const art_http_parser *parser);
 
 /* Pushes a table of `count` fields from `first` on: names to values. Those of a
  * repeated field are joined, but set-cookie is always a list. */
 void art_http_push_fields(lua_State *L, const art_http_parser *parser,
-                          uint32_t first, uint32_t count);
+                          const art_http_strings *strings, uint32_t first,
+                          uint32_t count);
 
 /* Pushes nil, message, name, status of an error and returns 4. */
 int art_http_push_failure(lua_State *L, art_http_error error);

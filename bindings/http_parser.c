@@ -301,10 +301,10 @@ static size_t take_name(char *line, size_t size) {
   size_t i;
 
   for (i = 0; i < size; i++) {
-    unsigned char byte = (unsigned char) line[i];
+    unsigned char lower = art_http_name_bytes[(unsigned char) line[i]];
 
-    if (!(art_http_bytes[byte] & ART_HTTP_TOKEN_BYTE)) break;
-    line[i] = (char) (byte | (byte >= 'A' && byte <= 'Z' ? 0x20 : 0));
+    if (lower == 0) break;
+    line[i] = (char) lower;
   }
   return i;
 }
@@ -448,17 +448,28 @@ static art_http_event end_line(art_http_parser *parser) {
   return error == ART_HTTP_OK ? ART_HTTP_NEED_MORE : fail(parser, error);
 }
 
+/* Whether a line end counts as a part of the head. The last empty line is the
+ * line end of the head itself. */
+static bool is_counted(const art_http_parser *parser) {
+  return parser->state != IN_START_LINE &&
+         parser->text_size > parser->line_start;
+}
+
 /* Takes the CR or LF at *data. */
 static art_http_event take_line_end(art_http_parser *parser, char byte) {
-  /* The last empty line is the line end of the head, and not counted. */
-  bool counts =
-      parser->state != IN_START_LINE && parser->text_size > parser->line_start;
-
   if (byte != (parser->after_cr ? '\n' : '\r'))
     return fail(parser, ART_HTTP_BAD_LINE_END);
-  if (counts && parser->budget-- == 0) return fail(parser, long_line(parser));
+  if (is_counted(parser) && parser->budget-- == 0)
+    return fail(parser, long_line(parser));
   parser->after_cr = !parser->after_cr;
   return parser->after_cr ? ART_HTTP_NEED_MORE : end_line(parser);
+}
+
+/* Whether the text of a line ends here as it should, with room for that. */
+static bool at_line_end(const art_http_parser *parser, const char *end,
+                        size_t size) {
+  return !parser->after_cr && size >= 2 && end[0] == '\r' && end[1] == '\n' &&
+         parser->budget >= 2;
 }
 
 /* Takes at least one byte of lines; NEED_MORE says only that it can go on. */
@@ -478,6 +489,12 @@ static art_http_event parse_lines(art_http_parser *parser, const char *data,
   parser->budget -= (uint32_t) span;
   *used = span;
   if (span == size) return ART_HTTP_NEED_MORE;
+  if (at_line_end(parser, data + span, size - span)) {
+    if (is_counted(parser)) parser->budget -= 2;
+    event = end_line(parser);
+    *used += event == ART_HTTP_FAILED ? 1 : 2;
+    return event;
+  }
   if (!parser->after_cr && data[span] != '\r' && data[span] != '\n')
     return fail(parser, ART_HTTP_BAD_BYTE);
   do {

@@ -38,6 +38,14 @@ static void set_start_line(lua_State *L, const art_http_parser *parser) {
     art_http_set_slice(L, parser, "host", parser->authority);
 }
 
+static void push_fields(lua_State *L, const art_http_parser *parser,
+                        uint32_t first, uint32_t count) {
+  art_http_strings strings = art_http_push_strings(L);
+
+  art_http_push_fields(L, parser, &strings, first, count);
+  lua_remove(L, strings.table);
+}
+
 static void push_head(lua_State *L, const art_http_parser *parser) {
   char version[3] = {'1', '.', (char) ('0' + parser->version)};
 
@@ -46,9 +54,10 @@ static void push_head(lua_State *L, const art_http_parser *parser) {
   if (parser->kind == ART_HTTP_REQUEST) art_http_set_form(L, parser);
   lua_pushlstring(L, version, sizeof(version));
   lua_setfield(L, -2, "version");
-  art_http_push_fields(L, parser, 0, parser->field_count);
+  push_fields(L, parser, 0, parser->field_count);
   lua_setfield(L, -2, "headers");
   art_http_set_framing(L, parser);
+  art_http_set_flag(L, "keep_alive", parser->keep_alive);
 }
 
 /* --- Methods --- */
@@ -103,8 +112,7 @@ static int push_event(lua_State *L, const parser_object *object,
     case ART_HTTP_BODY: push_body(L, object, text); return 2;
     case ART_HTTP_TRAILERS:
       lua_pushliteral(L, "trailers");
-      art_http_push_fields(L, parser, parser->field_count,
-                           parser->trailer_count);
+      push_fields(L, parser, parser->field_count, parser->trailer_count);
       return 2;
     case ART_HTTP_END: lua_pushliteral(L, "end"); return 1;
     case ART_HTTP_FAILED: return art_http_push_failure(L, parser->error);

@@ -26,6 +26,21 @@ const unsigned char art_http_bytes[256] = {
     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  /* e0 */
     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  /* f0 */
 };
+
+const unsigned char art_http_name_bytes[256] = {
+    [0x20] = 0, '!', 0,   '#', '$', '%', '&', '\'', /* 20 */
+    0,          0,   '*', '+', 0,   '-', '.', 0,    /* 28 */
+    '0',        '1', '2', '3', '4', '5', '6', '7',  /* 30 */
+    '8',        '9', 0,   0,   0,   0,   0,   0,    /* 38 */
+    0,          'a', 'b', 'c', 'd', 'e', 'f', 'g',  /* 40 */
+    'h',        'i', 'j', 'k', 'l', 'm', 'n', 'o',  /* 48 */
+    'p',        'q', 'r', 's', 't', 'u', 'v', 'w',  /* 50 */
+    'x',        'y', 'z', 0,   0,   0,   '^', '_',  /* 58 */
+    '`',        'a', 'b', 'c', 'd', 'e', 'f', 'g',  /* 60 */
+    'h',        'i', 'j', 'k', 'l', 'm', 'n', 'o',  /* 68 */
+    'p',        'q', 'r', 's', 't', 'u', 'v', 'w',  /* 70 */
+    'x',        'y', 'z', 0,   '|', 0,   '~', 0,    /* 78 */
+};
 /* clang-format on */
 
 size_t art_http_span(const char *text, size_t size, unsigned char class) {
@@ -35,8 +50,9 @@ size_t art_http_span(const char *text, size_t size, unsigned char class) {
   return i;
 }
 
-/* Whether one of eight bytes is below 0x20, or 0x7f. */
-static bool has_control(uint64_t bytes) {
+/* Where eight bytes are below 0x20, or 0x7f: the lowest bit that is set is in
+ * the first of them, if bytes go from the lowest to the highest. */
+static uint64_t controls(uint64_t bytes) {
   const uint64_t each = 0x0101010101010101, top = 0x80 * each;
   uint64_t deleted = bytes ^ (0x7f * each);
 
@@ -45,12 +61,23 @@ static bool has_control(uint64_t bytes) {
 }
 
 size_t art_http_text_span(const char *text, size_t size) {
-  uint64_t bytes;
-  size_t i;
+  uint64_t bytes, found;
+  size_t i = 0;
 
-  for (i = 0; size - i >= sizeof(bytes); i += sizeof(bytes)) {
+  while (size - i >= sizeof(bytes)) {
     memcpy(&bytes, text + i, sizeof(bytes));
-    if (has_control(bytes)) break;
+    found = controls(bytes);
+    if (found == 0) {
+      i += sizeof(bytes);
+      continue;
+    }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    i += (size_t) __builtin_ctzll(found) / 8;
+    if (text[i] != '\t') return i;
+    i++;
+#else
+    break;
+#endif
   }
   return i + art_http_span(text + i, size - i, ART_HTTP_TEXT_BYTE);
 }

@@ -16,6 +16,9 @@ enum {
 /* The classes of each byte. */
 extern const unsigned char art_http_bytes[256];
 
+/* Each byte of a token in lower case; 0 for the others. */
+extern const unsigned char art_http_name_bytes[256];
+
 /* The number of bytes at `text`, up to `size`, that are of `class`. */
 size_t art_http_span(const char *text, size_t size, unsigned char class);
 

@@ -217,6 +217,73 @@ function TestBody:test_what_follows_connect_is_left()
   lu.assertEquals(p:rest(), "")
 end
 
+-- Strings are found again by some of their bytes, and kept for a while.
+TestStrings = {}
+
+-- What `headers` came out as, of a request that has them.
+local function headers_of(p, headers)
+  local lines = { "GET / HTTP/1.1", "Host: a" }
+  for name, value in pairs(headers) do
+    lines[#lines + 1] = name .. ": " .. value
+  end
+  p:feed(request(table.unpack(lines)))
+  local _, head = p:next()
+  p:next()
+  p:restart()
+  return head.headers
+end
+
+function TestStrings:test_alike_strings_are_told_apart()
+  local p = parser.request()
+  for place = 1, 40 do
+    local value = ("x"):rep(place - 1) .. "y" .. ("x"):rep(40 - place)
+    for _ = 1, 3 do
+      local headers = headers_of(p, { a = value, [value] = "b" })
+      lu.assertEquals(headers, { a = value, [value] = "b", host = "a" })
+    end
+  end
+end
+
+function TestStrings:test_more_strings_than_are_kept()
+  local p = parser.request()
+  for i = 1, 4000 do
+    local headers = { ["n-" .. i] = "v" .. i, ["m-" .. i % 7] = "w" .. i % 9 }
+    local copy = headers_of(p, headers)
+    headers.host = "a"
+    lu.assertEquals(copy, headers)
+  end
+end
+
+function TestStrings:test_finalizers_come_between()
+  local p, inner = parser.request(), parser.request()
+  local function many(first)
+    local headers = {}
+    for i = first, first + 90 do headers["f-" .. i % 1400] = "v" .. i end
+    return headers
+  end
+  for i = 1, 100 do
+    for j = 1, 10 do
+      setmetatable({}, { __gc = function()
+        headers_of(inner, many(91 * (i + j)))
+      end })
+    end
+    local headers = many(89 * i)
+    local copy = headers_of(p, headers)
+    headers.host = "a"
+    lu.assertEquals(copy, headers)
+  end
+end
+
+function TestStrings:test_no_length_is_too_much()
+  local p = parser.request()
+  for size = 1, 600 do
+    local value = ("v"):rep(size)
+    for _ = 1, 2 do
+      lu.assertEquals(headers_of(p, { a = value }).a, value)
+    end
+  end
+end
+
 TestFailure = {}
 
 function TestFailure:test_an_error_stays()
