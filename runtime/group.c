@@ -263,9 +263,14 @@ static int group_finish(asyncrt_op *op, lua_State *L) {
 
 static void group_describe(const asyncrt_op *op, char *text, size_t size) {
   const art_group *group = op->object;
+  unsigned count = (unsigned) group->count;
+  const char *tasks = count == 1 ? "task" : "tasks";
 
-  snprintf(text, size, "%u tasks of the group opened at %s",
-           (unsigned) group->count, group->site);
+  if (group->implicit)
+    snprintf(text, size, "%u %s that it spawned", count, tasks);
+  else
+    snprintf(text, size, "%u %s of the group opened at %s", count, tasks,
+             group->site);
 }
 
 const asyncrt_op_type art_group_op = {

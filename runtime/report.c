@@ -32,7 +32,7 @@ void art_describe_wait(const art_task *task, char *text, size_t size) {
   if (more > 0 && used < size)
     snprintf(text + used, size - used, " and %u more", (unsigned) more);
   else if (named == 0)
-    snprintf(text, size, "nothing");
+    snprintf(text, size, "a select without arms");
 }
 
 /* The first line of Lua code in a thread's calls, or NULL. */
