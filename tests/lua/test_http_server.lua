@@ -513,6 +513,154 @@ function TestConnection:test_an_error_is_answered_once_and_told()
   lu.assertStrContains(tostring(told[1]), "oops")
 end
 
+TestRefuse = {}
+
+local function as_json(req, res, problem)
+  res.headers["Content-Type"] = "application/json"
+  res:send(('{"status":%d,"path":"%s","problem":"%s"}\n')
+    :format(res.status, req and req.path, tostring(problem):match("oops") or problem))
+end
+
+-- What is answered, and what on_error is told.
+local function refused(bytes, refuse, handler)
+  local told = {}
+  local answer = exchange(bytes, handler or function() error("oops") end, {
+    refuse = refuse,
+    on_error = function(err) told[#told + 1] = tostring(err) end,
+  })
+  return answer, told
+end
+
+function TestRefuse:test_by_ones_own_function()
+  local cases = {
+    [400] = { request("GET / HTTP/1.1", "Host : h"), "nil", "[^\"]+" },
+    [408] = { "GET / HTTP/1.1\r\n", "nil", "the head did not arrive in time" },
+    [413] = { request("POST /x HTTP/1.1", "Host: h", "Content-Length: 2000000"), "/x", "[^\"]+" },
+    [414] = { "GET /" .. ("x"):rep(9000), "nil", "[^\"]+" },
+    [431] = { request("GET / HTTP/1.1", "Host: h", ("A: b\r\n"):rep(100)), "nil", "[^\"]+" },
+    [500] = { GET .. GET, "/a", "oops" },
+    [501] = { request("POST / HTTP/1.1", "Host: h", "Transfer-Encoding: gzip, chunked"), "nil", "[^\"]+" },
+    [505] = { request("GET / HTTP/2.0", "Host: h"), "nil", "[^\"]+" },
+  }
+  for status, case in pairs(cases) do
+    with_server(function() error("oops") end, { refuse = as_json }, function(conn)
+      conn:write(case[1])
+      if status ~= 408 then conn:shutdown() end
+      local answer = read_all(conn)
+
+      lu.assertStrMatches(answer, "HTTP/1.1 " .. status .. " [%a %-]+\r\nContent%-Type: application/json\r\n"
+        .. "Content%-Length: %d+\r\nConnection: close\r\n\r\n"
+        .. ('{"status":%d,"path":"%s","problem":"%s"}\n'):format(status, case[2], case[3]))
+    end)
+  end
+end
+
+function TestRefuse:test_a_body_that_is_not_allowed()
+  local answer = refused(request("POST /b HTTP/1.1", "Host: h", "Transfer-Encoding: chunked") .. "5 \r\nhello",
+    as_json, function(req, res)
+      res.headers["X-Left"] = "by the handler"
+      req:read_all()
+    end)
+
+  lu.assertStrMatches(answer, 'HTTP/1.1 400 .*{"status":400,"path":"/b","problem":"[^"]+"}\n')
+  lu.assertNotStrContains(answer, "X-Left")
+end
+
+function TestRefuse:test_no_body_for_head()
+  local head = request("HEAD / HTTP/1.1", "Host: h")
+
+  lu.assertStrMatches((refused(head, as_json)), "HTTP/1.1 500 .*application/json.*\r\n\r\n")
+  lu.assertStrMatches((refused(head, error)), "HTTP/1.1 500 .*text/plain.*\r\n\r\n")
+end
+
+-- The answer is then the one that the server has without such a function.
+function TestRefuse:test_what_goes_wrong_in_it()
+  local cases = {
+    ["no luck"] = function() error("no luck") end,
+    ["invalid status"] = function(_, res) res.status = 1; res:send("x") end,
+    ["invalid header name"] = function(_, res) res.headers["a b"] = "c"; res:send("x") end,
+    ["string"] = function(_, res) res.headers.A = {}; res:send({}) end,
+    ["5 s"] = function() rt.sleep(6) end,
+    ["more than 5 s"] = function() rt.sync(rt.never) end,
+    [1] = function() end,
+    [2] = function(_, res) res.headers = 1 end,
+    [3] = function(_, res) res.status = 200; res.headers.A = "b"; return "body", "application/json" end,
+  }
+  for problem, refuse in pairs(cases) do
+    for bytes, status in pairs({ [GET] = "500 Internal Server Error", ["x\r\n\r\n"] = "400 Bad Request" }) do
+      local answer, told = refused(bytes, refuse)
+
+      lu.assertEquals(answer, ("HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+        .. "Connection: close\r\n\r\n%s\n"):format(status, #status + 1, status), problem)
+      local expected = {}
+      if type(problem) == "string" then expected[1] = problem end
+      if bytes == GET then table.insert(expected, "oops") end
+      lu.assertEquals(#told, #expected, problem)
+      for i, text in ipairs(expected) do lu.assertStrContains(told[i], text) end
+    end
+  end
+end
+
+function TestRefuse:test_an_error_in_the_middle_of_it()
+  local answer, told = refused(request("GET / HTTP/1.1", "Host : h"), function(_, res)
+    res:write("abc")
+    error("oops")
+  end)
+
+  lu.assertStrContains(answer, "\r\n\r\n3\r\nabc\r\n")
+  lu.assertNil(answer:find("0\r\n\r\n", 1, true))
+  lu.assertEquals(#told, 1)
+  with_server(hello, { refuse = function(_, res)
+    res:write("abc")
+    error("oops")
+  end, on_error = function() end }, function(conn)
+    conn:write("GET / HTTP/1.0\r\nbad\r\n\r\n")
+    lu.assertEquals(select(3, conn:read_all()), "ECONNRESET")
+  end)
+end
+
+function TestRefuse:test_in_pieces_and_with_another_status()
+  local answer = refused(GET, function(_, res)
+    res.status = 503
+    res.headers["Retry-After"] = 9
+    res.headers.Connection = "keep-alive"
+    res:write("one")
+    rt.sleep(1)
+    res:write("two")
+  end)
+
+  lu.assertStrMatches(answer, "HTTP/1.1 503 Service Unavailable\r\n.*\r\n3\r\none\r\n0?3\r\ntwo\r\n0\r\n\r\n")
+  lu.assertStrContains(answer, "Retry-After: 9\r\n")
+  lu.assertNil(answer:find("HTTP/1.1", 2, true))
+end
+
+function TestRefuse:test_it_is_in_the_access_log()
+  local lines = {}
+  exchange("x\r\n\r\n", hello, { refuse = function(_, res)
+    res.status = 418
+    res:send("tea")
+  end, access_log = function(line) lines[#lines + 1] = line end })
+
+  lu.assertEquals(#lines, 1)
+  lu.assertStrContains(lines[1], '"-" 418 3')
+end
+
+function TestRefuse:test_a_client_that_goes_away_ends_it()
+  local ended
+  with_server(function() error("oops") end, { refuse = function()
+    local _ <close> = setmetatable({}, { __close = function() ended = rt.now() end })
+    rt.sleep(4)
+  end }, function(conn)
+    local start = rt.now()
+    conn:write(GET)
+    rt.sleep(1)
+    conn:reset()
+    rt.sleep(1)
+
+    lu.assertTrue(ended and ended - start < 2)
+  end)
+end
+
 function TestConnection:test_an_error_in_the_middle_cuts_the_response_short()
   local answer = exchange(GET .. GET, function(_, res)
     res:write("abc")

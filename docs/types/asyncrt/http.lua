@@ -143,6 +143,8 @@ function Router:mount(prefix, handler) end
 ---@field write_timeout number? seconds for each write; 30 by default
 ---@field max_requests number? on one connection; 1000 by default
 ---@field limits asyncrt.http.Limits?
+---@field refuse (fun(req: asyncrt.http.Request?, res: asyncrt.http.Response,
+---  problem: any))? answers what the server refuses
 
 local http = {}
 

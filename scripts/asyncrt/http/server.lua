@@ -8,6 +8,7 @@ require("asyncrt.http.request")
 require("asyncrt.http.response")
 
 local LINGER = 5             -- seconds for a client to take the last response
+local REFUSE = 5             -- seconds for options.refuse
 local UNREAD_MAX = 64 * 1024 -- bytes of a body that is read for its end alone
 
 ---@class asyncrt.http.ServeOptions
@@ -26,6 +27,9 @@ local UNREAD_MAX = 64 * 1024 -- bytes of a body that is read for its end alone
 ---@field max_connections integer? as for net.serve
 ---@field drain number? as for net.serve
 ---@field on_error any? as for net.serve
+---@field refuse (fun(request: asyncrt.http.Request?,
+---  response: asyncrt.http.Response, problem: any))? answers what the server
+---  refuses, with response.status set
 ---@field tls (asyncrt.tls.Context|asyncrt.tls.Options)? as for net.serve; with
 ---  alpn = { "http/1.1" }
 local defaults = {
@@ -52,6 +56,7 @@ local known = {
   max_requests = "positive",
   on_error = "any",
   read_timeout = "seconds",
+  refuse = "callable",
   tls = "any",
   write_timeout = "seconds",
 }
@@ -66,11 +71,47 @@ local function linger(self, stream)
   end)
 end
 
--- Answers with a status and its name, and ends the connection.
-local function refuse(response, status)
+-- Lets options.refuse answer; returns what goes wrong with that.
+local function ask(self, request, response, problem)
+  local ok, result = xpcall(rt.timeout, debug.traceback, REFUSE, function()
+    self.refuse(request, response, problem)
+    if response:has_begun() then response:finish() end
+    return true
+  end)
+  if not ok then return result end
+  return not result and ("it has taken more than %d s"):format(REFUSE) or nil
+end
+
+local function tell_of_refuse(self, failure)
+  if type(self.on_error) == "function" then
+    self.on_error(failure, rt.current())
+  else
+    io.stderr:write(("asyncrt: http.serve: refuse: %s\n"):format(failure))
+  end
+end
+
+local function last_response(connection, status)
+  local response = connection:response()
   response.status = status
-  response.headers = { Connection = "close", ["Content-Type"] = "text/plain" }
-  return response:send(("%d %s\n"):format(status, core.reason(status)))
+  return response
+end
+
+-- Answers with a status and its name, or as options.refuse does, and ends the
+-- connection.
+local function refuse(self, connection, status, request, problem)
+  local failure
+  if self.refuse then
+    local response = last_response(connection, status)
+    failure = ask(self, request, response, problem)
+    if response:has_begun() then
+      if failure then connection:cut() end
+      return failure and tell_of_refuse(self, failure)
+    end
+  end
+  local response = last_response(connection, status)
+  response.headers["Content-Type"] = "text/plain"
+  response:send(("%d %s\n"):format(status, core.reason(status)))
+  if failure then tell_of_refuse(self, failure) end
 end
 
 local function add_to_log(self, guard, request, start)
@@ -102,7 +143,7 @@ function Guard:__close(err)
   local failed = not rt.cancelled()
   local answered = failed and connection:sent() == 0
   if answered then
-    refuse(connection:response(), 500)
+    refuse(self.server, connection, 500, self.request, err)
   elseif failed then
     connection:cut()
   end
@@ -127,10 +168,11 @@ local function skip_body(request)
 end
 
 -- Does what the handler has left to do; false where the connection ends.
-local function complete(request, response)
+local function complete(self, connection, request, response)
   local failure = request.failure
   if failure and failure[3] and not response:has_begun() then
-    refuse(response, failure[3])
+    refuse(self, connection, failure[3], request, failure[1])
+    return false
   end
   return response:finish() and skip_body(request)
 end
@@ -144,7 +186,7 @@ local function answer_all(self, connection, guard)
     local request, response, _, status, refused = connection:next()
     if not request then
       if not status then return true end
-      refuse(connection:response(), status)
+      refuse(self, connection, status, refused, response)
       if is_logged then add_to_log(self, guard, refused) end
       return true
     end
@@ -153,7 +195,8 @@ local function answer_all(self, connection, guard)
     handler(request, response)
     local goes_on = connection:done()
     if not goes_on and not connection:is_upgraded() then
-      goes_on = complete(request, response) and connection:done()
+      goes_on = complete(self, connection, request, response)
+        and connection:done()
     end
     if is_logged then add_to_log(self, guard, request, guard.start) end
     guard.request = nil
@@ -252,6 +295,8 @@ function server.serve(address, handler, options)
     handler = handler,
     log = options.access_log and
       log.new(options.access_log, options.log_format),
+    on_error = options.on_error,
+    refuse = options.refuse,
     settings = settings,
     stopping = false,
     tells = options.on_error == nil or options.on_error == "log",
