@@ -123,6 +123,7 @@ local SERVE = { name = "serve", arg = 3, is_option = true }
 ---@param handler fun(conn: asyncrt.Stream)
 ---@param options asyncrt.net.ServeOptions?
 function net.serve(address, handler, options)
+  options_.check_callable("serve", 2, handler)
   options_.check("serve", 3, options, known)
   local server = {}
   for name, value in pairs(options or {}) do server[name] = value end
@@ -131,7 +132,9 @@ function net.serve(address, handler, options)
   end
   local listener <close> = address
   if server.tls then
-    assert(require("asyncrt.secure").listener(listener, server.tls, SERVE))
+    local secure = require("asyncrt.secure")
+    local ok, message = secure.listener(listener, server.tls, SERVE)
+    if not ok then options_.raise(message) end
   end
   server.listener = listener
   server.handler = handler

@@ -81,6 +81,13 @@ function options.check_string(name, arg, value)
     :format(arg, name, type(value)))
 end
 
+--- Raises where argument number `arg` of the function `name` cannot be called.
+function options.check_callable(name, arg, value)
+  if options.is_callable(value) then return end
+  options.raise(("bad argument #%d to '%s' (function expected, got %s)")
+    :format(arg, name, value == nil and "no value" or type(value)))
+end
+
 local function names_of(known)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end

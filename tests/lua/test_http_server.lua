@@ -796,6 +796,12 @@ function TestConnection:test_a_write_has_its_time_and_the_connection_ends_with_i
   end)
 end
 
+function TestConnection:test_what_cannot_be_called_is_no_handler()
+  lu.assertErrorMsgEquals(
+    "call:1: bad argument #2 to 'serve' (function expected, got no value)",
+    load("local serve = ... serve('127.0.0.1:0')", "=call"), http.serve)
+end
+
 function TestConnection:test_wrong_options_raise()
   local listener <close> = testing.listener()
   for options, problem in pairs({

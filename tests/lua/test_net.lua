@@ -706,6 +706,13 @@ function TestServe:test_it_raises_where_it_cannot_listen()
     "h", echo)
 end
 
+function TestServe:test_what_cannot_be_called_is_no_handler()
+  assert_raises("serve",
+    "bad argument #2 to 'serve' (function expected, got no value)", LOOPBACK)
+  assert_raises("serve",
+    "bad argument #2 to 'serve' (function expected, got table)", LOOPBACK, {})
+end
+
 function TestServe:test_wrong_options_raise()
   assert_raises("serve", "bad argument #3 to 'serve' (unknown option 'drane'; " ..
     "there are drain, max_connections, on_error, timeout, tls)",

@@ -2,6 +2,7 @@
 -- TLS over sockets: the option `tls` of asyncrt.net.
 local certificates = require("certificates")
 local harness = require("harness")
+local http = require("asyncrt.http")
 local lu = require("luaunit")
 local net = require("asyncrt.net")
 local rt = require("asyncrt")
@@ -188,8 +189,12 @@ function TestServe:test_by_address_and_with_options_in_place()
 end
 
 function TestServe:test_a_server_that_cannot_begin_raises()
-  lu.assertErrorMsgContains("tls cert /nowhere: no such file or directory",
-    net.serve, LOOPBACK, echo, { tls = { cert = "/nowhere" } })
+  for _, serve in ipairs({ net.serve, http.serve }) do
+    lu.assertErrorMsgEquals(
+      "call:1: tls cert /nowhere: no such file or directory",
+      load("local serve, echo = ... serve('127.0.0.1:0', echo, " ..
+        "{ tls = { cert = '/nowhere' } })", "=call"), serve, echo)
+  end
   lu.assertErrorMsgContains("bad argument #3 to 'serve' (option 'tls': no certificate",
     net.serve, LOOPBACK, echo, { tls = {} })
   lu.assertErrorMsgContains("bad argument #3 to 'serve' (option 'tls': unknown",

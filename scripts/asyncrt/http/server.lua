@@ -284,6 +284,7 @@ end
 ---  response: asyncrt.http.Response)
 ---@param options asyncrt.http.ServeOptions?
 function server.serve(address, handler, options)
+  options_.check_callable("serve", 2, handler)
   options_.check("serve", 3, options, known)
   options = options or {}
   local settings, problem = new_settings(options)
