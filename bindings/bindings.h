@@ -64,6 +64,16 @@ static inline void *art_check_tagged(lua_State *L, int arg, const void *tag,
 /* Raises unless the value at `arg` can be called. */
 void art_check_callable(lua_State *L, int arg);
 
+/* The name at `arg`, a string that stays where it is, or NULL; raises for
+ * anything else. */
+const char *art_check_name(lua_State *L, int arg);
+
+/* `what "name"`, or with the address of an object that has none. */
+void art_describe_named(char *text, size_t size, const char *what,
+                        const char *name, const void *object);
+void art_push_named(lua_State *L, const char *what, const char *name,
+                    const void *object);
+
 /* Sets the methods of a class: the metatable is on the top of the stack, is
  * the first upvalue of every method, and keeps them in __index. */
 void art_set_methods(lua_State *L, const luaL_Reg *methods);

@@ -362,10 +362,7 @@ static int channel_len(lua_State *L) {
 static int channel_tostring(lua_State *L) {
   art_channel *ch = check_channel(L);
 
-  if (ch->name != NULL)
-    lua_pushfstring(L, "channel \"%s\"", ch->name);
-  else
-    lua_pushfstring(L, "channel %p", (void *) ch);
+  art_push_named(L, "channel", ch->name, ch);
   return 1;
 }
 
@@ -395,7 +392,7 @@ static int channel_new(lua_State *L) {
   bool small = capacity <= SMALL_CAPACITY;
   art_channel *ch;
 
-  if (!lua_isnoneornil(L, name)) luaL_checktype(L, name, LUA_TSTRING);
+  art_check_name(L, name);
   lua_settop(L, 2);
   ch = lua_newuserdatauv(L, sizeof(*ch),
                          small ? CHANNEL_RING - 1 +

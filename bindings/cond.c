@@ -2,10 +2,10 @@
 #include "bindings.h"
 #include "error.h"
 
-#include <stdio.h>
 #include <string.h>
 
 typedef struct art_cond {
+  const char *name; /* borrowed, from the user value; or NULL */
   asyncrt_queue waiters;
 } art_cond;
 
@@ -35,7 +35,9 @@ static int wait_finish(asyncrt_op *op, lua_State *L) {
 }
 
 static void wait_describe(const asyncrt_op *op, char *text, size_t size) {
-  snprintf(text, size, "cond %p", op->object);
+  const art_cond *cond = op->object;
+
+  art_describe_named(text, size, "cond", cond->name, cond);
 }
 
 static const asyncrt_op_type wait_op = {
@@ -100,18 +102,26 @@ static int cond_notify_all(lua_State *L) {
 }
 
 static int cond_tostring(lua_State *L) {
-  lua_pushfstring(L, "cond %p", (void *) check_cond(L));
+  const art_cond *cond = check_cond(L);
+
+  art_push_named(L, "cond", cond->name, cond);
   return 1;
 }
 
-/* cond() -> cond
+/* cond([name]) -> cond
  *
  * Lets tasks wait until another says that something has changed. It needs no
  * mutex: between looking and waiting no other task runs. */
 static int cond_new(lua_State *L) {
-  art_cond *cond = lua_newuserdatauv(L, sizeof(*cond), 0);
+  const char *name = art_check_name(L, 1);
+  art_cond *cond = lua_newuserdatauv(L, sizeof(*cond), name != NULL ? 1 : 0);
 
   memset(cond, 0, sizeof(*cond));
+  if (name != NULL) {
+    cond->name = name;
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+  }
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   return 1;

@@ -17,6 +17,7 @@ static const char *const kind_names[] = {"semaphore", "mutex", "limit"};
 /* Where a task waits, nothing is available: a released permit is handed over
  * and nobody can take it in between. */
 typedef struct art_semaphore {
+  const char *name; /* borrowed, from the user value; or NULL */
   asyncrt_queue waiters;
   lua_Integer available;
   lua_Integer limit; /* of a limit: what it was made with */
@@ -113,13 +114,14 @@ static int acquire_finish(asyncrt_op *op, lua_State *L) {
 
 static void acquire_describe(const asyncrt_op *op, char *text, size_t size) {
   const art_semaphore *s = op->object;
-  const char *kind = kind_names[s->kind];
+  char what[24];
+  size_t used;
 
+  snprintf(what, sizeof(what), "acquire %s", kind_names[s->kind]);
+  art_describe_named(text, size, what, s->name, s);
+  used = strlen(text);
   if (s->kind == MUTEX)
-    snprintf(text, size, "acquire mutex %p held by t%d", op->object,
-             (int) s->owner);
-  else
-    snprintf(text, size, "acquire %s %p", kind, op->object);
+    snprintf(text + used, size - used, " held by t%d", (int) s->owner);
 }
 
 static const asyncrt_op_type acquire_op = {
@@ -270,12 +272,12 @@ static int mutex_is_locked(lua_State *L) {
 static int semaphore_tostring(lua_State *L) {
   art_semaphore *s = check_semaphore(L);
 
+  art_push_named(L, kind_names[s->kind], s->name, s);
   if (s->kind == MUTEX)
-    lua_pushfstring(L, "mutex %p (%s)", (void *) s,
-                    s->available == 0 ? "locked" : "free");
+    lua_pushstring(L, s->available == 0 ? " (locked)" : " (free)");
   else
-    lua_pushfstring(L, "%s %p (%I available)", kind_names[s->kind], (void *) s,
-                    (LUAI_UACINT) s->available);
+    lua_pushfstring(L, " (%I available)", (LUAI_UACINT) s->available);
+  lua_concat(L, 2);
   return 1;
 }
 
@@ -314,11 +316,18 @@ static int permit_tostring(lua_State *L) {
 
 /* --- Making --- */
 
+/* Its name is at `arg`, if it has one. */
 static int new_semaphore(lua_State *L, art_semaphore_kind kind,
-                         lua_Integer available) {
-  art_semaphore *s = lua_newuserdatauv(L, sizeof(*s), 0);
+                         lua_Integer available, int arg) {
+  const char *name = art_check_name(L, arg);
+  art_semaphore *s = lua_newuserdatauv(L, sizeof(*s), name != NULL ? 1 : 0);
 
   memset(s, 0, sizeof(*s));
+  if (name != NULL) {
+    s->name = name;
+    lua_pushvalue(L, arg);
+    lua_setiuservalue(L, -2, 1);
+  }
   s->kind = (uint8_t) kind;
   s->available = s->limit = available;
   s->owner = NOBODY;
@@ -327,28 +336,28 @@ static int new_semaphore(lua_State *L, art_semaphore_kind kind,
   return 1;
 }
 
-/* semaphore(n) -> semaphore
+/* semaphore(n [, name]) -> semaphore
  *
  * `n` permits, 0 or more, that tasks acquire and release. It is itself an
  * event: to acquire one. */
 static int semaphore_semaphore(lua_State *L) {
-  return new_semaphore(L, SEMAPHORE, art_check_integer(L, 1, 0, INT32_MAX));
+  return new_semaphore(L, SEMAPHORE, art_check_integer(L, 1, 0, INT32_MAX), 2);
 }
 
-/* mutex() -> mutex
+/* mutex([name]) -> mutex
  *
  * One permit, released only by the task that acquired it. Needed only around
  * code that waits: between two waits no other task runs. */
 static int semaphore_mutex(lua_State *L) {
-  return new_semaphore(L, MUTEX, 1);
+  return new_semaphore(L, MUTEX, 1, 1);
 }
 
-/* limit(n) -> limit
+/* limit(n [, name]) -> limit
  *
  * `n` permits, 1 or more, of which never more than `n` are there: how many
  * tasks may do something at once. Source: Trio's capacity limiter. */
 static int semaphore_limit(lua_State *L) {
-  return new_semaphore(L, LIMIT, art_check_integer(L, 1, 1, INT32_MAX));
+  return new_semaphore(L, LIMIT, art_check_integer(L, 1, 1, INT32_MAX), 2);
 }
 
 static const luaL_Reg permit_methods[] = {

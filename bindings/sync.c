@@ -4,12 +4,15 @@
 #include "op.h"
 #include "runtime.h"
 
-#include <stdio.h>
 #include <string.h>
 
+/* The user values; there is a place for a name only where there is one. */
+enum { LATCH_VALUES = 1, LATCH_NAME };
+
 typedef struct latch_object {
-  art_latch latch; /* first: a nack points at it */
-  int count;       /* values; one is user value 1, more are in a table there */
+  art_latch latch;  /* first: a nack points at it */
+  const char *name; /* borrowed, from the user value; or NULL */
+  int count;        /* values; one is LATCH_VALUES, more are in a table there */
 } latch_object;
 
 static latch_object *check_latch(lua_State *L) {
@@ -21,7 +24,7 @@ static int push_values(lua_State *L, const latch_object *object, int index) {
 
   if (object->count == 0) return 0;
   luaL_checkstack(L, object->count + 1, "too many values");
-  lua_getiuservalue(L, index, 1);
+  lua_getiuservalue(L, index, LATCH_VALUES);
   if (object->count == 1) return 1;
   for (i = 1; i <= object->count; i++) lua_rawgeti(L, -i, i);
   return object->count;
@@ -51,7 +54,9 @@ static int wait_finish(asyncrt_op *op, lua_State *L) {
 }
 
 static void wait_describe(const asyncrt_op *op, char *text, size_t size) {
-  snprintf(text, size, "event %p", op->object);
+  const latch_object *object = op->object;
+
+  art_describe_named(text, size, "event", object->name, object);
 }
 
 static const asyncrt_op_type wait_op = {
@@ -96,7 +101,7 @@ static int latch_set(lua_State *L) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  if (count > 0) lua_setiuservalue(L, 1, 1);
+  if (count > 0) lua_setiuservalue(L, 1, LATCH_VALUES);
   object->count = count;
   art_latch_set(&object->latch);
   lua_pushboolean(L, 1);
@@ -109,34 +114,42 @@ static int latch_is_set(lua_State *L) {
   return 1;
 }
 
-static int new_latch(lua_State *L, bool read_only) {
-  latch_object *object = lua_newuserdatauv(L, sizeof(*object), 1);
+/* `name` is the string at 1, or NULL. */
+static int new_latch(lua_State *L, bool read_only, const char *name) {
+  latch_object *object = lua_newuserdatauv(
+      L, sizeof(*object), name != NULL ? LATCH_NAME : LATCH_VALUES);
 
   memset(object, 0, sizeof(*object));
   object->latch.read_only = read_only;
+  if (name != NULL) {
+    object->name = name;
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, LATCH_NAME);
+  }
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   return 1;
 }
 
-/* event() -> event
+/* event([name]) -> event
  *
  * A fact that becomes true once, by set(...), and stays so. Source: Racket's
  * and CML's one-shot events. */
 static int sync_event(lua_State *L) {
-  return new_latch(L, false);
+  return new_latch(L, false, art_check_name(L, 1));
 }
 
 /* nack() -> event: what with_nack hands to its function */
 static int sync_nack(lua_State *L) {
-  return new_latch(L, true);
+  return new_latch(L, true, NULL);
 }
 
 static int latch_tostring(lua_State *L) {
-  latch_object *object = check_latch(L);
+  const latch_object *object = check_latch(L);
 
-  lua_pushfstring(L, "event %p (%s)", (void *) object,
-                  object->latch.set ? "set" : "not set");
+  art_push_named(L, "event", object->name, object);
+  lua_pushstring(L, object->latch.set ? " (set)" : " (not set)");
+  lua_concat(L, 2);
   return 1;
 }
 

@@ -438,8 +438,9 @@ function rt.channel(capacity, name) end
 ---@return asyncrt.Event
 function rt.choose(...) end
 
+---@param name string? for reports
 ---@return asyncrt.Cond
-function rt.cond() end
+function rt.cond(name) end
 
 --- [wait] Copies until the end of `from`, or `max` bytes.
 ---@param from asyncrt.Stream
@@ -463,8 +464,9 @@ function rt.deadline(seconds) end
 ---@return string
 function rt.dump() end
 
+---@param name string? for reports
 ---@return asyncrt.Latch
-function rt.event() end
+function rt.event(name) end
 
 --- Cancels every task; closers run; the run ends with status `code`. Returns.
 ---@param code integer? from 0 to 255
@@ -494,11 +496,13 @@ function rt.instrument(functions) end
 
 --- How many tasks may do something at once.
 ---@param n integer 1 or more
+---@param name string? for reports
 ---@return asyncrt.Limit
-function rt.limit(n) end
+function rt.limit(n, name) end
 
+---@param name string? for reports
 ---@return asyncrt.Mutex
-function rt.mutex() end
+function rt.mutex(name) end
 
 --- An event that is never ready.
 ---@type asyncrt.Event
@@ -535,8 +539,9 @@ function rt.race(...) end
 function rt.select(arms) end
 
 ---@param n integer 0 or more
+---@param name string? for reports
 ---@return asyncrt.Semaphore
-function rt.semaphore(n) end
+function rt.semaphore(n, name) end
 
 --- Calls f(...), into which no cancellation from outside enters.
 ---@param seconds number math.huge is no limit

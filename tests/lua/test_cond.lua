@@ -168,6 +168,18 @@ function TestCond:test_a_condition_is_looked_at_again()
   lu.assertEquals(got, { "a", "b" })
 end
 
+function TestCond:test_a_name_is_for_reports()
+  local cond = rt.cond("news")
+  local waiter = rt.spawn(cond.wait, cond)
+  rt.yield()
+
+  lu.assertStrContains(rt.dump(), ' waits for cond "news" ')
+  lu.assertEquals(tostring(cond), 'cond "news"')
+  lu.assertStrMatches(tostring(rt.cond()), "cond 0x%x+")
+  cond:notify()
+  waiter:join()
+end
+
 function TestCond:test_misuse_is_named()
   local cond = rt.cond()
 
@@ -175,6 +187,7 @@ function TestCond:test_misuse_is_named()
   lu.assertErrorMsgContains("number expected", cond.notify, cond, "all")
   lu.assertErrorMsgContains("asyncrt.cond expected", cond.wait, {})
   lu.assertErrorMsgContains("no event", rt.select, { cond })
+  lu.assertErrorMsgContains("bad argument #1 to 'cond' (string expected, got table)", function() rt.cond({}) end)
 end
 
 harness.run()

@@ -119,6 +119,18 @@ function TestEvent:test_tostring()
   lu.assertStrMatches(tostring(e), "event 0x%x+ %(set%)")
 end
 
+function TestEvent:test_a_name_is_for_reports_and_leaves_the_values_alone()
+  local e = rt.event("ready")
+  local waiter = rt.spawn(e.wait, e)
+  rt.yield()
+  lu.assertStrContains(rt.dump(), ' waits for event "ready" ')
+  e:set("a", nil, "c")
+
+  lu.assertEquals(table.pack(waiter:await()), table.pack("a", nil, "c"))
+  lu.assertEquals(tostring(e), 'event "ready" (set)')
+  lu.assertErrorMsgContains("bad argument #1 to 'event' (string expected, got number)", function() rt.event(1) end)
+end
+
 TestNack = {}
 
 function TestNack:test_a_nack_cannot_be_set_by_its_receiver()

@@ -222,6 +222,45 @@ for_every_kind("test_another_self_is_refused", function(s, kind)
   lu.assertErrorMsgContains("function expected", s.with, s, 1)
 end)
 
+TestNames = {}
+
+-- What a report says of a task that waits for `event`.
+local function waits(event)
+  local _ <close> = rt.group()
+  local task = rt.spawn(rt.sync, event)
+  rt.yield()
+  local text = rt.dump():match("t%d+ waits for ([^\n]*)")
+  task:cancel()
+  return text
+end
+
+function TestNames:test_a_name_stands_in_the_place_of_the_address()
+  local lock = rt.mutex("of the door")
+  lock:acquire()
+
+  lu.assertStrContains(waits(rt.semaphore(0, "seats")), 'acquire semaphore "seats" ')
+  lu.assertStrMatches(waits(lock), 'acquire mutex "of the door" held by t%d+ .*')
+  lu.assertEquals(tostring(rt.semaphore(2, "seats")), 'semaphore "seats" (2 available)')
+  lu.assertEquals(tostring(rt.limit(3, "at once")), 'limit "at once" (3 available)')
+  lu.assertEquals(tostring(lock), 'mutex "of the door" (locked)')
+  lu.assertEquals(tostring(rt.mutex("b")), 'mutex "b" (free)')
+end
+
+function TestNames:test_the_name_lives_as_long_as_the_semaphore()
+  local s = rt.semaphore(0, ("name "):rep(10) .. "of a string that nobody else has")
+  collectgarbage()
+  collectgarbage()
+
+  lu.assertStrContains(waits(s), "name name of a string that nobody else has")
+end
+
+function TestNames:test_a_name_is_a_string()
+  lu.assertErrorMsgContains("bad argument #2 to 'semaphore' (string expected, got table)",
+    function() rt.semaphore(1, {}) end)
+  lu.assertErrorMsgContains("bad argument #2 to 'limit' (string", function() rt.limit(1, 2) end)
+  lu.assertErrorMsgContains("bad argument #1 to 'mutex' (string", function() rt.mutex(true) end)
+end
+
 TestSemaphore = {}
 
 function TestSemaphore:test_as_many_as_permits_go_on()
