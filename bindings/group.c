@@ -8,7 +8,8 @@
 #include <string.h>
 
 static art_group *check_group(lua_State *L) {
-  return art_check_self(L, 1, "asyncrt.group");
+  return art_check_tagged(L, 1, &art_group_tag, sizeof(art_group),
+                          "asyncrt.group");
 }
 
 static const char *const option_names[] = {"limit", "on_error", NULL};

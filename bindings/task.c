@@ -175,13 +175,9 @@ static int task_tasks(lua_State *L) {
   uint32_t place;
 
   for (place = 1; place <= rt->anchor_count; place++) {
-    art_anchor_push(L, rt, place);
-    if (lua_getmetatable(L, -1)) {
-      if (lua_topointer(L, -1) == rt->task_metatable)
-        tasks[count++] = lua_touserdata(L, -2);
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
+    art_task *task = art_task_at(L, rt, place);
+
+    if (task != NULL) tasks[count++] = task;
   }
   qsort(tasks, count, sizeof(*tasks), compare_ids);
   lua_createtable(L, (int) count, 0);

@@ -63,10 +63,8 @@ void art_push_task_traceback(lua_State *L, art_task *task) {
   int parts = 0;
 
   luaL_checkstack(L, 24, NULL);
-  if (task->state == ART_TASK_DONE || task->root == NULL) {
-    lua_pushstring(L, task->root == NULL && task->state != ART_TASK_DONE
-                          ? "not started"
-                          : "ended");
+  if (task->state == ART_TASK_DONE || task->body == NULL) {
+    lua_pushstring(L, task->state != ART_TASK_DONE ? "not started" : "ended");
     return;
   }
   while (thread != NULL) {

@@ -28,18 +28,24 @@ void art_group_push_handler(lua_State *L, art_group *group) {
 
 /* --- Opening --- */
 
+const char art_group_tag;
+
 art_group *art_group_open(lua_State *L, art_task *task, bool implicit) {
   asyncrt *rt = task->rt;
   art_group *group = lua_newuserdatauv(L, sizeof(*group), ART_GROUP_VALUES);
 
   memset(group, 0, sizeof(*group));
+  group->tag = &art_group_tag;
   group->closed = true; /* until nothing below can raise */
-  /* A finalizer that ran meanwhile may have needed one too. */
-  if (implicit && task->implicit != NULL) return task->implicit;
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->group_reference);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
   group->anchor = art_anchor(L, rt);
+  if (implicit && task->implicit != NULL) {
+    /* A finalizer that ran meanwhile needed one too. */
+    art_unanchor(L, rt, group->anchor);
+    return task->implicit;
+  }
   group->rt = rt;
   group->task = task;
   group->limit = UINT32_MAX;

@@ -28,14 +28,15 @@ enum {
 
 /* Lives in a userdata, anchored from its opening to its close. */
 typedef struct art_group {
-  asyncrt *rt;              /* borrowed */
-  struct art_task *task;    /* borrowed; who opened it and closes it */
-  struct art_group *outer;  /* the group that was innermost before it */
-  art_scope body;           /* the opener's code; unused by an implicit group */
-  art_scope children;       /* the tasks */
-  art_link tasks;           /* of art_task.sibling: the running ones */
-  uint32_t count, daemons;  /* tasks; how many of them are daemons */
-  uint32_t running;         /* tasks that were started */
+  const char *tag;         /* first, and &art_group_tag: see art_check_tagged */
+  asyncrt *rt;             /* borrowed */
+  struct art_task *task;   /* borrowed; who opened it and closes it */
+  struct art_group *outer; /* the group that was innermost before it */
+  art_scope body;          /* the opener's code; unused by an implicit group */
+  art_scope children;      /* the tasks */
+  art_link tasks;          /* of art_task.sibling: the running ones */
+  uint32_t count, daemons; /* tasks; how many of them are daemons */
+  uint32_t running;        /* tasks that were started */
   uint32_t completed_taken; /* of ART_GROUP_COMPLETED */
   uint32_t limit;           /* tasks that run at once; UINT32_MAX: any number */
   struct art_task *pending_first, *pending_last; /* beyond the limit */
@@ -54,6 +55,8 @@ typedef struct art_group {
   bool closed;           /* takes no more tasks */
   bool daemons_cancelled;
 } art_group;
+
+extern const char art_group_tag;
 
 /* Pushes a new open group of `task`. An implicit one stands beside the task's
  * code, any other becomes its innermost scope. */

@@ -132,15 +132,8 @@ void art_push_task_tree(lua_State *L, asyncrt *rt) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   luaL_buffinit(L, &text);
   for (place = 1; place <= rt->anchor_count; place++) {
-    art_task *root = NULL;
+    art_task *root = art_task_at(L, rt, place);
 
-    art_anchor_push(L, rt, place);
-    if (lua_getmetatable(L, -1)) {
-      if (lua_topointer(L, -1) == rt->task_metatable)
-        root = lua_touserdata(L, -2);
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
     if (root != NULL && root->group == NULL) add_tree(L, &text, root);
   }
   luaL_pushresult(&text);

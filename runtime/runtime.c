@@ -94,16 +94,20 @@ static bool grow_anchors(asyncrt *rt) {
   return true;
 }
 
-/* A place that was never used. */
+/* A place that was never used. A finalizer that runs while a table is made may
+ * anchor something of its own. */
 static uint32_t new_place(lua_State *L, asyncrt *rt) {
-  uint32_t table = rt->anchor_count / ART_ANCHORS_EACH;
+  int table;
 
-  if (rt->anchor_count % ART_ANCHORS_EACH == 0) {
-    if (rt->anchor_count >= ART_MOST_ANCHORS ||
-        (table == rt->anchor_room && !grow_anchors(rt)))
-      art_raise(L, "not enough memory");
+  while (rt->anchor_count == rt->anchor_made * ART_ANCHORS_EACH) {
     lua_createtable(L, ART_ANCHORS_EACH, 0);
-    rt->anchor_tables[table] = luaL_ref(L, LUA_REGISTRYINDEX);
+    table = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (rt->anchor_count >= ART_MOST_ANCHORS ||
+        (rt->anchor_made == rt->anchor_room && !grow_anchors(rt))) {
+      luaL_unref(L, LUA_REGISTRYINDEX, table);
+      art_raise(L, "not enough memory");
+    }
+    rt->anchor_tables[rt->anchor_made++] = table;
   }
   return ++rt->anchor_count;
 }
@@ -124,24 +128,26 @@ uint32_t art_anchor(lua_State *L, asyncrt *rt) {
     rt->anchor_free = rt->anchor_next[place - 1];
   else
     place = new_place(L, rt);
-  push_anchors(L, rt, place);
-  lua_insert(L, -2);
-  lua_rawseti(L, -2, index_of(place));
-  lua_pop(L, 1);
+  art_anchor_set(L, rt, place);
   return place;
 }
 
-void art_anchor_push(lua_State *L, asyncrt *rt, uint32_t place) {
+void art_anchor_push(lua_State *L, const asyncrt *rt, uint32_t place) {
   push_anchors(L, rt, place);
   lua_rawgeti(L, -1, index_of(place));
   lua_replace(L, -2);
 }
 
-void art_unanchor(lua_State *L, asyncrt *rt, uint32_t place) {
+void art_anchor_set(lua_State *L, const asyncrt *rt, uint32_t place) {
   push_anchors(L, rt, place);
-  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
   lua_rawseti(L, -2, index_of(place));
   lua_pop(L, 1);
+}
+
+void art_unanchor(lua_State *L, asyncrt *rt, uint32_t place) {
+  lua_pushboolean(L, 0);
+  art_anchor_set(L, rt, place);
   rt->anchor_next[place - 1] = rt->anchor_free;
   rt->anchor_free = place;
 }
@@ -166,25 +172,6 @@ const char *art_intern(asyncrt *rt, const char *text) {
   return site->text;
 }
 
-/* The interned text of a place that spawns again and again is found without
- * formatting it. */
-static const char *site_of(asyncrt *rt, const lua_Debug *where) {
-  uintptr_t key =
-      (uintptr_t) where->source / 16 + (uintptr_t) where->currentline;
-  art_known_site *known = &rt->known_sites[key % ART_KNOWN_SITES];
-  size_t length = strlen(where->short_src);
-  char text[LUA_IDSIZE + 16];
-
-  if (known->line == where->currentline && known->length == length &&
-      memcmp(known->text, where->short_src, length) == 0)
-    return known->text;
-  snprintf(text, sizeof(text), "%s:%d", where->short_src, where->currentline);
-  known->text = art_intern(rt, text);
-  known->line = *known->text != '?' ? where->currentline : 0;
-  known->length = length;
-  return known->text;
-}
-
 bool art_is_library(const lua_Debug *where) {
   const char *rest = where->source + strlen("@asyncrt");
 
@@ -192,17 +179,39 @@ bool art_is_library(const lua_Debug *where) {
   return *rest == '/' || strcmp(rest, ".lua") == 0;
 }
 
+/* A place that spawns again and again is found without formatting its text. */
+static const art_known_site *know_site(asyncrt *rt, const lua_Debug *where) {
+  uintptr_t key =
+      (uintptr_t) where->source / 16 + (uintptr_t) where->currentline;
+  art_known_site *known = &rt->known_sites[key % ART_KNOWN_SITES];
+  char text[LUA_IDSIZE + 16];
+
+  if (known->line == where->currentline && known->form == *where->source &&
+      strncmp(known->text, where->short_src, known->length) == 0 &&
+      where->short_src[known->length] == '\0')
+    return known;
+  snprintf(text, sizeof(text), "%s:%d", where->short_src, where->currentline);
+  known->text = art_intern(rt, text);
+  known->line = *known->text != '?' ? where->currentline : 0;
+  known->length = strlen(where->short_src);
+  known->form = *where->source;
+  known->library = art_is_library(where);
+  return known;
+}
+
 /* NULL where nothing else than the library runs; its own line is in *library
  * then. */
 static const char *find_site(lua_State *L, int level, const char **library) {
   lua_Debug where;
+  const art_known_site *site;
 
   *library = "?";
   for (; lua_getstack(L, level, &where); level++) {
     lua_getinfo(L, "Sl", &where);
     if (where.currentline <= 0) continue;
-    if (!art_is_library(&where)) return site_of(art_runtime_of(L), &where);
-    if (**library == '?') *library = site_of(art_runtime_of(L), &where);
+    site = know_site(art_runtime_of(L), &where);
+    if (!site->library) return site->text;
+    if (**library == '?') *library = site->text;
   }
   return NULL;
 }
@@ -283,8 +292,6 @@ static int exit_process(lua_State *L) {
 static void open_registry(lua_State *L, asyncrt *rt) {
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &event_key);
-  lua_createtable(L, ART_POOLED_THREADS, 0);
-  rt->threads = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_newuserdatauv(L, 0, 0);
   lua_createtable(L, 0, 2);
   lua_pushcfunction(L, cancelled_tostring);
@@ -624,6 +631,7 @@ static void run_ready(lua_State *L, asyncrt *rt) {
 /* Every task waits for another one. Cancels main, so that closers run; then
  * what a shield keeps alive; then gives up. */
 static void break_deadlock(lua_State *L, asyncrt *rt) {
+  art_task *task;
   uint32_t place;
 
   switch (rt->deadlocks++) {
@@ -639,16 +647,8 @@ static void break_deadlock(lua_State *L, asyncrt *rt) {
     case 1:
       art_report_tasks(L, rt, "deadlock again: cancelling shielded tasks");
       for (place = 1; place <= rt->anchor_count; place++) {
-        art_anchor_push(L, rt, place);
-        if (lua_getmetatable(L, -1)) {
-          if (lua_topointer(L, -1) == rt->task_metatable) {
-            art_task *task = lua_touserdata(L, -2);
-
-            art_scope_cancel(task->scope, "deadlock");
-          }
-          lua_pop(L, 1);
-        }
-        lua_pop(L, 1);
+        task = art_task_at(L, rt, place);
+        if (task != NULL) art_scope_cancel(task->scope, "deadlock");
       }
       break;
     default:

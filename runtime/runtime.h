@@ -15,9 +15,9 @@
 
 #include "asyncrt.h"
 
-#define ART_TICK_STEPS 61 /* task steps between two polls */
-#define ART_STEP_OPS 128  /* ops that need not wait in one step */
-#define ART_POOLED_THREADS 256
+#define ART_TICK_STEPS 61         /* task steps between two polls */
+#define ART_STEP_OPS 128          /* ops that need not wait in one step */
+#define ART_IDLE_THREADS 256      /* kept for tasks to come */
 #define ART_TICK_NS 2000000u      /* a tick that took longer ends early */
 #define ART_IDLE_POLL_NS 1000000u /* between polls for nothing to come */
 #define ART_BUFFER 65536          /* bytes of the buffer that all reads share */
@@ -39,17 +39,25 @@ typedef struct art_site {
   char text[];
 } art_site;
 
-/* A site found by its line and the length of its chunk's name. */
+/* A site found by its line and its chunk's name. */
 typedef struct art_known_site {
   const char *text; /* interned */
-  size_t length;
-  int line; /* 0: none */
+  size_t length;    /* of the chunk's name in it */
+  int line;         /* 0: none */
+  char form;        /* of the chunk's source: '@' for a file */
+  bool library;     /* see art_is_library */
 } art_known_site;
 
 #define ART_KNOWN_SITES 64
 
 #define ART_ANCHORS_EACH 256u /* in one table */
 #define ART_MOST_ANCHORS ((uint32_t) INT32_MAX / 2)
+
+/* A thread whose task has ended, and its place among the anchors. */
+typedef struct art_idle_thread {
+  lua_State *L;
+  uint32_t anchor;
+} art_idle_thread;
 
 /* A class of events, found by the address of its metatable, which stays. */
 typedef struct art_event_class {
@@ -97,6 +105,7 @@ struct asyncrt {
   uint32_t anchor_room;  /* tables that the arrays have room for */
   uint32_t anchor_free;  /* the first free place; 0: none */
   uint32_t anchor_count; /* places ever used, from 1 on */
+  uint32_t anchor_made;  /* tables */
   int cancelled;         /* registry reference of the cancellation value */
   /* For comparison; their addresses are registry keys of the metatables. */
   const void *event_metatable, *task_metatable, *group_metatable;
@@ -105,9 +114,10 @@ struct asyncrt {
   int event_reference, task_reference, group_reference;
   art_event_class known_classes[ART_KNOWN_CLASSES];
   char suppressed; /* its address: registry key of the table of rt.suppressed */
-  lua_CFunction traceback_function; /* debug.traceback, to know it by */
-  int threads;      /* registry reference of the table of pooled threads */
-  int thread_count; /* in it */
+  lua_CFunction traceback_function;       /* debug.traceback, to know it by */
+  art_idle_thread idle[ART_IDLE_THREADS]; /* of tasks that have ended */
+  int idle_count;
+  uint32_t threads; /* of tasks, idle ones too */
 
   art_frame base_frame;
   art_frame *free_frames;
@@ -157,8 +167,10 @@ uint32_t art_random(asyncrt *rt, uint32_t bound);
 /* Keeps the value on the top of L, which is popped, from being collected;
  * returns its place. */
 uint32_t art_anchor(lua_State *L, asyncrt *rt);
-void art_anchor_push(lua_State *L, asyncrt *rt, uint32_t place);
+void art_anchor_push(lua_State *L, const asyncrt *rt, uint32_t place);
 void art_unanchor(lua_State *L, asyncrt *rt, uint32_t place);
+/* Puts the value on the top, which is popped, in the place of another one. */
+void art_anchor_set(lua_State *L, const asyncrt *rt, uint32_t place);
 
 /* A copy of `text`, one for equal texts, that lives as long as the runtime. */
 const char *art_intern(asyncrt *rt, const char *text);

@@ -103,8 +103,48 @@ void art_task_describe(lua_State *L, art_task *task, char *text, size_t size) {
 
 /* --- Birth --- */
 
+/* Index of the userdata and the handler in the stack of a task's body. */
+enum { BODY_TASK = 1, BODY_HANDLER, BODY_RESULTS };
+
+/* Arguments of body besides those of the task's function: the userdata, the
+ * handler, the function. */
+#define BODY_ARGUMENTS 3
+
+static int body(lua_State *L);
+
 void art_task_push(lua_State *L, art_task *task) {
-  art_anchor_push(L, task->rt, task->anchor);
+  lua_State *root = task->root;
+  lua_Debug activation;
+
+  if (root == NULL) {
+    art_anchor_push(L, task->rt, task->anchor);
+    return;
+  }
+  if (!lua_checkstack(root, 1)) art_raise(L, "not enough memory");
+  if (task->body == NULL) {
+    lua_pushvalue(root, BODY_TASK + 1); /* below it stands its function */
+  } else {
+    activation.i_ci = task->body;
+    lua_getlocal(root, &activation, BODY_TASK);
+  }
+  lua_xmove(root, L, 1);
+}
+
+art_task *art_task_at(lua_State *L, const asyncrt *rt, uint32_t place) {
+  lua_State *root;
+  art_task *task = NULL;
+
+  art_anchor_push(L, rt, place);
+  root = lua_tothread(L, -1);
+  if (root != NULL) {
+    task = art_frame_of(root)->task;
+  } else if (lua_getmetatable(L, -1)) {
+    if (lua_topointer(L, -1) == rt->task_metatable)
+      task = lua_touserdata(L, -2);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return task;
 }
 
 void art_task_ready(art_task *task) {
@@ -119,20 +159,104 @@ void art_task_ready(art_task *task) {
   rt->ready_last = task;
 }
 
-/* Anchors the value on the top, with a place for the timer of its waits. */
-static uint32_t anchor_with_timer(lua_State *L, asyncrt *rt) {
+#define MOST_MOVED 8 /* arguments, for which an idle thread has room */
+
+/* Makes `co`, whose place is `anchor`, the thread of the task whose userdata is
+ * on the top of L: the caller moves the function and its arguments there. */
+static void give_thread(lua_State *L, art_task *task, lua_State *co,
+                        uint32_t anchor) {
+  lua_pushcfunction(co, body);
+  lua_pushvalue(L, -1);
+  lua_xmove(L, co, 1);
+  lua_pushcfunction(co, art_keep_traceback);
+  task->anchor = anchor;
+  task->root = co;
+  task->wait.L = co;
+  task->frame.task = task;
+  task->frame.scope = &task->base;
+  art_frame_set(co, &task->frame);
+}
+
+static lua_State *push_thread(lua_State *L) {
+  lua_State *co = lua_newthread(L);
+
+  if (!lua_checkstack(co, ART_STACK_HEADROOM))
+    art_raise(L, "not enough memory");
+  return co;
+}
+
+static void add_idle_thread(lua_State *L, asyncrt *rt) {
+  lua_State *co = push_thread(L);
   uint32_t anchor = art_anchor(L, rt);
 
-  if (art_timers_hold(&rt->timers, 1) == 0) return anchor;
-  art_unanchor(L, rt, anchor);
-  art_raise(L, "not enough memory");
+  rt->threads++;
+  rt->idle[rt->idle_count].L = co;
+  rt->idle[rt->idle_count++].anchor = anchor;
+}
+
+/* Keeps the function at `function` and the arguments above it, which stand
+ * below the userdata on the top, in user values, until there is a thread. */
+static void keep_call(lua_State *L, int function, int arguments, int first) {
+  int i;
+
+  for (i = 0; i < arguments; i++) {
+    lua_pushvalue(L, function + 1 + i);
+    lua_setiuservalue(L, -2, first + i);
+  }
+  lua_pushvalue(L, function);
+  lua_setiuservalue(L, -2, ART_TASK_VALUE);
+}
+
+/* Hands the function at `function` and the arguments above it to the task whose
+ * userdata is on the top, and which takes their place; `first` is the first
+ * user value for arguments. Raises without memory, nothing being changed. */
+static void hand_call(lua_State *L, art_task *task, int function, int first) {
+  asyncrt *rt = task->rt;
+  int arguments = lua_gettop(L) - function - 1;
+  const art_idle_thread *thread = NULL;
+
+  if (rt->idle_count == 0 && rt->threads < ART_IDLE_THREADS)
+    add_idle_thread(L, rt);
+  if (rt->idle_count > 0 && arguments <= MOST_MOVED) {
+    /* Nothing below allocates then: no finalizer takes the thread. */
+    thread = &rt->idle[rt->idle_count - 1];
+  } else {
+    keep_call(L, function, arguments, first);
+    lua_pushvalue(L, -1);
+    task->anchor = art_anchor(L, rt);
+  }
+  if ((rt->options.random_order && art_ready_reserve(rt) != 0) ||
+      art_timers_hold(&rt->timers, 1) != 0) {
+    if (thread == NULL) art_unanchor(L, rt, task->anchor);
+    art_raise(L, "not enough memory");
+  }
+  if (thread != NULL) {
+    rt->idle_count--;
+    give_thread(L, task, thread->L, thread->anchor);
+    lua_insert(L, function);
+    lua_xmove(L, thread->L, arguments + 1);
+  } else {
+    lua_replace(L, function);
+    lua_settop(L, function);
+  }
+}
+
+static void inherit_bindings(lua_State *L, art_task *task) {
+  art_task *spawner = art_task_of(L);
+
+  if (spawner == NULL || !spawner->bound) return;
+  art_task_push(L, spawner);
+  lua_getiuservalue(L, -1, ART_TASK_BINDINGS);
+  lua_setiuservalue(L, -3, ART_TASK_BINDINGS);
+  lua_pop(L, 1);
+  task->bound = true;
 }
 
 art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
                        bool daemon) {
   asyncrt *rt = art_runtime_of(L);
-  art_task *task, *spawner = art_task_of(L);
-  int arguments = lua_gettop(L) - function, i;
+  art_task *task;
+  int arguments = lua_gettop(L) - function;
   int first = name != 0 ? ART_TASK_ARGUMENTS + 1 : ART_TASK_ARGUMENTS;
   const char *site = group != NULL ? art_origin(L) : "the command line";
 
@@ -142,33 +266,15 @@ art_task *art_task_new(lua_State *L, art_group *group, int function, int name,
   memset(task, 0, sizeof(*task));
   task->rt = rt;
   task->state = ART_TASK_DONE; /* until nothing below can raise */
-  if (rt->options.random_order && art_ready_reserve(rt) != 0)
-    art_raise(L, "not enough memory");
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->task_reference);
   lua_setmetatable(L, -2);
-  for (i = 0; i < arguments; i++) {
-    lua_pushvalue(L, function + 1 + i);
-    lua_setiuservalue(L, -2, first + i);
-  }
-  lua_pushvalue(L, function);
-  lua_setiuservalue(L, -2, ART_TASK_VALUE);
   if (name != 0) {
     lua_pushvalue(L, name);
     lua_setiuservalue(L, -2, ART_TASK_NAME);
     task->has_name = true;
   }
-  if (spawner != NULL && spawner->bound) {
-    art_task_push(L, spawner);
-    lua_getiuservalue(L, -1, ART_TASK_BINDINGS);
-    lua_setiuservalue(L, -3, ART_TASK_BINDINGS);
-    lua_pop(L, 1);
-    task->bound = true;
-  }
-  lua_pushvalue(L, -1);
-  task->anchor = anchor_with_timer(L, rt);
-  lua_replace(L, function);
-  lua_settop(L, function);
-
+  inherit_bindings(L, task);
+  hand_call(L, task, function, first);
   task->arguments = (uint16_t) arguments;
   task->site = site;
   task->id = rt->next_id++;
@@ -195,9 +301,8 @@ static void store_results(lua_State *L, art_task *task, int index,
   int i;
 
   task->results = results;
-  if (results == 0) {
-    lua_pushnil(L);
-  } else if (results > 1) {
+  if (results == 0) return; /* the function was taken when it began */
+  if (results > 1) {
     lua_createtable(L, results, 0);
     lua_insert(L, -results - 1);
     for (i = results; i >= 1; i--) lua_rawseti(L, -i - 1, i);
@@ -221,8 +326,10 @@ static int keep_trace(lua_State *L) {
 /* Moves the trace of a failure to the userdata, where it is collected with
  * it. */
 static void store_trace(lua_State *L, art_task *task, int index) {
-  lua_pushnil(L);
-  lua_setiuservalue(L, index, ART_TASK_BINDINGS);
+  if (task->bound) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, index, ART_TASK_BINDINGS);
+  }
   if (task->trace != NULL && task->failed) {
     lua_pushvalue(L, index);
     art_try(L, keep_trace, 1);
@@ -289,11 +396,7 @@ static void finish(lua_State *L, art_task *task, int index, int results) {
     art_group_left(L, group, task, index);
   }
   if (rt->notes.wanted != 0) art_notes_exited(L, rt, index);
-  art_unanchor(L, rt, task->anchor);
 }
-
-/* Index of the userdata and the handler in the stack of a task's body. */
-enum { BODY_TASK = 1, BODY_HANDLER, BODY_RESULTS };
 
 static int settle(lua_State *L, int ignored);
 
@@ -384,105 +487,105 @@ static int body_ended(lua_State *L, int status, lua_KContext context) {
   return settle(L, 0);
 }
 
-/* The main function of a task's thread: userdata, function, arguments. */
+/* The main function of a task's thread: userdata, handler, function, arguments.
+ */
 static int body(lua_State *L) {
+  lua_Debug activation;
   int status;
 
-  lua_pushcfunction(L, art_keep_traceback);
-  lua_insert(L, BODY_HANDLER);
+  lua_getstack(L, 0, &activation);
+  art_task_of(L)->body = activation.i_ci;
   status = lua_pcallk(L, lua_gettop(L) - BODY_RESULTS, LUA_MULTRET,
                       BODY_HANDLER, 0, body_ended);
   return body_ended(L, status, 0);
 }
 
-void art_task_abort(lua_State *L, art_task *task) {
+/* Fails the task whose userdata stands below the error on the top; both are
+ * popped. */
+static void fail(lua_State *L, art_task *task) {
   task->failed = true;
   task->unhandled = true; /* no function of its group can be called */
-  art_task_push(L, task);
-  lua_insert(L, -2);
   art_scope_hand_over(L, task);
   finish(L, task, lua_gettop(L) - 1, 1);
+  art_unanchor(L, task->rt, task->anchor);
   lua_pop(L, 1);
-  task->root = NULL;
+}
+
+void art_task_abort(lua_State *L, art_task *task) {
+  art_task_push(L, task);
+  lua_insert(L, -2);
+  fail(L, task);
 }
 
 /* --- Steps --- */
 
-/* Pushes a thread on L: a pooled one, or a new one. */
-static lua_State *push_thread(lua_State *L, asyncrt *rt) {
-  lua_State *co;
-
-  if (rt->thread_count > 0) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->threads);
-    lua_rawgeti(L, -1, rt->thread_count--);
-    lua_remove(L, -2);
-    return lua_tothread(L, -1);
-  }
-  co = lua_newthread(L);
-  if (!lua_checkstack(co, ART_STACK_HEADROOM))
-    luaL_error(L, "not enough memory");
-  return co;
-}
-
-/* Keeps a thread that ended without an error for the next task. */
-static void pool_thread(lua_State *L, asyncrt *rt, lua_State *co) {
-  if (rt->thread_count == ART_POOLED_THREADS) return;
-  lua_sethook(co, NULL, 0, 0);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->threads);
-  lua_pushthread(co);
-  lua_xmove(co, L, 1);
-  lua_rawseti(L, -2, ++rt->thread_count); /* the table has room: no memory */
-  lua_pop(L, 1);
-}
-
-/* Gives a new task its thread; returns the number of arguments of body. */
-static int start(lua_State *L, art_task *task) {
+/* Gives a task that has none its thread: an idle one, or a new one, which takes
+ * the place of the userdata among the anchors. */
+static void start(lua_State *L, art_task *task) {
   asyncrt *rt = task->rt;
   int first = task->has_name ? ART_TASK_ARGUMENTS + 1 : ART_TASK_ARGUMENTS;
   int arguments = task->arguments, i;
   lua_State *co;
 
   art_task_push(L, task);
-  co = push_thread(L, rt);
-  if (!lua_checkstack(co, arguments + 8)) luaL_error(L, "not enough memory");
-  lua_pushcfunction(co, body);
-  lua_pushvalue(L, -2);
-  lua_getiuservalue(L, -3, ART_TASK_VALUE);
-  lua_xmove(L, co, 2);
-  for (i = 0; i < arguments; i++) {
-    lua_getiuservalue(L, -2, first + i);
+  if (rt->idle_count > 0 && arguments <= MOST_MOVED) {
+    const art_idle_thread *thread = &rt->idle[--rt->idle_count];
+
+    art_unanchor(L, rt, task->anchor);
+    co = thread->L;
+    give_thread(L, task, co, thread->anchor);
+  } else {
+    co = push_thread(L);
+    if (!lua_checkstack(co, arguments + 8)) art_raise(L, "not enough memory");
+    art_anchor_set(L, rt, task->anchor);
+    rt->threads++;
+    give_thread(L, task, co, task->anchor);
+  }
+  for (i = -1; i < arguments; i++) {
+    int value = i < 0 ? ART_TASK_VALUE : first + i;
+
+    lua_getiuservalue(L, -1, value);
     lua_xmove(L, co, 1);
     lua_pushnil(L);
-    lua_setiuservalue(L, -3, first + i);
+    lua_setiuservalue(L, -2, value);
   }
-  lua_setiuservalue(L, -2, ART_TASK_VALUE);
   lua_pop(L, 1);
-  task->arguments = 0;
-  task->root = co;
-  task->wait.L = co;
-  task->frame.task = task;
-  task->frame.scope = &task->base;
-  art_frame_set(co, &task->frame);
-  return arguments + 2;
+}
+
+/* The thread of a task that has ended is kept for the next one, unless it may
+ * be known elsewhere. */
+static void release(lua_State *L, art_task *task) {
+  asyncrt *rt = task->rt;
+  lua_State *root = task->root;
+  art_idle_thread *thread;
+
+  task->root = NULL;
+  if (task->exposed || rt->idle_count == ART_IDLE_THREADS) {
+    art_unanchor(L, rt, task->anchor);
+    rt->threads--;
+    return;
+  }
+  if (lua_gethook(root) != NULL) lua_sethook(root, NULL, 0, 0);
+  thread = &rt->idle[rt->idle_count++];
+  thread->L = root;
+  thread->anchor = task->anchor;
 }
 
 static void ended(lua_State *L, art_task *task, int status) {
-  asyncrt *rt = task->rt;
   lua_State *root = task->root;
 
   if (status == LUA_OK) {
-    task->root = NULL;
-    if (!task->exposed) pool_thread(L, rt, root);
+    release(L, task); /* nothing else holds the userdata: it may be collected */
     return;
   }
-  if (status == LUA_YIELD) { /* foreign code called lua_yield itself */
-    lua_resetthread(root);
+  art_task_push(L, task);
+  if (status == LUA_YIELD) /* foreign code called lua_yield itself */
     lua_pushliteral(L, "task yielded outside asyncrt");
-  } else { /* out of memory while the task ended */
+  else /* out of memory while the task ended */
     lua_xmove(root, L, 1);
-    lua_resetthread(root);
-  }
-  art_task_abort(L, task);
+  lua_resetthread(root);
+  task->root = NULL;
+  fail(L, task);
 }
 
 void art_task_step(lua_State *L, art_task *task) {
@@ -496,7 +599,10 @@ void art_task_step(lua_State *L, art_task *task) {
   if (rt->options.trace_hash) art_replay_step(rt, task);
   task->state = ART_TASK_RUNNING;
   task->budget = ART_STEP_OPS;
-  if (task->root == NULL) arguments = start(L, task);
+  if (task->body == NULL) {
+    if (task->root == NULL) start(L, task);
+    arguments = task->arguments + BODY_ARGUMENTS;
+  }
   thread = task->wait.L;
   for (;;) {
     rt->parking = false;

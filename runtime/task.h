@@ -20,10 +20,10 @@ typedef enum art_task_state {
 
 /* The user values of a task's userdata. */
 enum {
-  ART_TASK_VALUE = 1, /* the function; the thread; the result or error */
-  ART_TASK_BINDINGS,  /* what rt.with bound, or nil */
-  ART_TASK_NAME,      /* a string, or nil: only where has_name */
-  ART_TASK_ARGUMENTS = ART_TASK_NAME /* from here on before the first step */
+  ART_TASK_VALUE = 1,                /* the function; the result or error */
+  ART_TASK_BINDINGS,                 /* what rt.with bound, or nil */
+  ART_TASK_NAME,                     /* a string, or nil: only where has_name */
+  ART_TASK_ARGUMENTS = ART_TASK_NAME /* from here on before it has a thread */
 };
 
 /* Where an error came from, for the reports: kept beside the error value, which
@@ -36,8 +36,11 @@ typedef struct art_trace {
 typedef struct art_task {
   asyncrt *rt;                 /* borrowed; outlives every task */
   struct art_task *ready_next; /* in the run queue */
-  lua_State *root; /* the thread of its body; NULL before its first step */
-  art_frame frame; /* of root */
+  lua_State *root; /* the thread of its body, whose stack holds this userdata;
+                      NULL before it has one */
+  struct CallInfo *body; /* of its body there, as lua_getstack knows it; NULL
+                            before its first step */
+  art_frame frame;       /* of root */
   asyncrt_wait wait;
   asyncrt_op op;              /* for a direct call; idle otherwise */
   art_scope *scope;           /* innermost */
@@ -50,11 +53,12 @@ typedef struct art_task {
   const char *site; /* interned; where it was spawned */
   art_trace *trace; /* owned; of the error being raised or raised, or NULL */
   uint32_t id;      /* 0 is main */
-  uint32_t anchor;  /* its place in the runtime's anchors */
+  uint32_t anchor;  /* its thread's place in the runtime's anchors; its own
+                       before  it has one */
   int results;      /* of a yielded, ended or failed inner coroutine; then of
                        the task */
   int inner_status;
-  uint16_t arguments; /* user values that hold arguments, before the start */
+  uint16_t arguments; /* of its function */
   uint8_t budget;     /* ops left in this step */
   uint8_t state;      /* art_task_state */
   bool daemon : 1;
@@ -83,6 +87,9 @@ art_task *art_task_new(lua_State *L, struct art_group *group, int function,
 
 /* Pushes the userdata of a task that has not ended. */
 void art_task_push(lua_State *L, art_task *task);
+
+/* The task that is anchored at `place`, or NULL. */
+art_task *art_task_at(lua_State *L, const asyncrt *rt, uint32_t place);
 
 /* Puts a task at the end of the run queue. */
 void art_task_ready(art_task *task);

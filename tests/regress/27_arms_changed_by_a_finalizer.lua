@@ -21,6 +21,7 @@ local function during(act, f)
   end
   local pause = collectgarbage("setpause", 0)
   local mode = collectgarbage("incremental", 0, 400, 40)
+  collectgarbage() -- or the first of these cycles waits for the heap to double
   setmetatable({}, mark)
   for _ = 1, 300 do
     due = true
