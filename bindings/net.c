@@ -16,25 +16,32 @@ static bool ends_with(const char *text, const char *end) {
   return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* Whether an error says only that the other side has gone, or is not the one to
- * talk to. */
-static bool is_loss(lua_State *L, int index) {
-  const char *text;
+/* Whether a message is that of a failure of the connection with `peer` which
+ * says only that the other side has gone, or is not the one to talk to. */
+static bool is_loss(lua_State *L, const char *message, const char *peer) {
+  static const char *const reasons[] = {
+      "broken pipe", "connection reset by peer", "connection timed out",
+      "cut off without close_notify"};
+  const char *start;
+  size_t i;
 
-  if (lua_type(L, index) != LUA_TSTRING) return false;
-  text = lua_tostring(L, index);
-  return ends_with(text, ": connection reset by peer") ||
-         ends_with(text, ": broken pipe") ||
-         ends_with(text, ": cut off without close_notify") ||
-         strncmp(text, "handshake ", strlen("handshake ")) == 0 ||
-         ends_with(text, ": connection timed out");
+  for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+    lua_pushfstring(L, " %s: %s", peer, reasons[i]);
+    if (ends_with(message, lua_tostring(L, -1))) return true;
+    lua_pop(L, 1);
+  }
+  start = lua_pushfstring(L, "handshake %s: ", peer);
+  return strncmp(message, start, strlen(start)) == 0;
 }
 
-/* net.report(error, task)
+/* net.report(error, task [, subject [, peer]])
  *
- * Writes the error that ended a handler to stderr, with its traceback unless it
- * says only that the client has gone: clients do so whenever they like. */
+ * Writes the error that ended a handler to stderr, after a line of what it was
+ * about, and with its traceback, unless it says only that the client, `peer`,
+ * has gone: clients do so whenever they like. */
 static int net_report(lua_State *L) {
+  const char *subject = luaL_optstring(L, 3, NULL);
+  const char *peer = luaL_optstring(L, 4, NULL);
   art_task *task;
 
   luaL_checkany(L, 1);
@@ -43,10 +50,14 @@ static int net_report(lua_State *L) {
       lua_topointer(L, -1) != art_runtime_of(L)->task_metatable)
     luaL_typeerror(L, 2, "task");
   task = lua_touserdata(L, 2);
-  if (is_loss(L, 1))
+  if (peer != NULL && lua_type(L, 1) == LUA_TSTRING &&
+      is_loss(L, lua_tostring(L, 1), peer)) {
     art_log("%s", lua_tostring(L, 1));
-  else
-    art_task_report(L, task, 1);
+    return 0;
+  }
+  if (subject != NULL)
+    art_log_text(lua_pushfstring(L, "asyncrt: %s has failed:\n", subject));
+  art_task_report(L, task, 1);
   return 0;
 }
 

@@ -88,14 +88,22 @@ const char *art_push_error_text(lua_State *L, int index) {
 }
 
 void art_log_text(const char *text) {
+  char shown[1024];
+  size_t used = 0;
+
   for (; *text != '\0'; text++) {
     unsigned char c = (unsigned char) *text;
 
     if (c == '\n' || c == '\t' || (c >= 0x20 && c != 0x7f))
-      putc(c, stderr);
+      shown[used++] = (char) c;
     else
-      fprintf(stderr, "\\x%02X", c);
+      used += (size_t) sprintf(shown + used, "\\x%02X", c);
+    if (used + sizeof("\\x00") > sizeof(shown)) {
+      fwrite(shown, 1, used, stderr);
+      used = 0;
+    }
   }
+  fwrite(shown, 1, used, stderr);
   fflush(stderr);
 }
 

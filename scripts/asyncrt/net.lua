@@ -3,6 +3,7 @@
 --- Addresses are "host:port", "[::1]:port", "unix:/path", "unix:@name", or
 --- "fd:3", an inherited socket. Without a host it is the loopback interface.
 local core = require("asyncrt.core.net")
+local failures = require("asyncrt.failures")
 local options_ = require("asyncrt.options")
 local rt = require("asyncrt")
 
@@ -41,12 +42,22 @@ end
 ---@class asyncrt.net.Server: asyncrt.net.ServeOptions
 ---@field listener asyncrt.Listener
 ---@field handler fun(conn: asyncrt.Stream)
+---@field tells boolean? errors are logged
 ---@field places table? where the number of connections is limited
+
+-- Keeps whose connection a handler has failed with.
+local Guard = {}
+
+function Guard:__close(err)
+  if err ~= nil and not rt.cancelled() then failures.keep(self.conn) end
+end
 
 ---@param server asyncrt.net.Server
 local function handle(server, conn)
   local connection <close> = conn
   local _ <close> = server.places
+  local _ <close> = server.tells and
+    setmetatable({ conn = connection }, Guard)
   if server.timeout then
     connection:timeouts({ idle = server.timeout })
   end
@@ -54,6 +65,7 @@ local function handle(server, conn)
   if ready then
     server.handler(connection)
   elseif type(server.on_error) == "function" then
+    failures.keep(connection)
     server.on_error(message, rt.current())
   end
 end
@@ -139,7 +151,8 @@ function net.serve(address, handler, options)
   server.listener = listener
   server.handler = handler
   if server.on_error == nil or server.on_error == "log" then
-    server.on_error = core.report
+    server.on_error = failures.tell
+    server.tells = true
   end
   server.places = server.max_connections and new_places(server.max_connections)
   rt.group(function(acceptors)

@@ -1,5 +1,6 @@
 --- Serves HTTP/1.1 over the connections of net.serve.
 local core = require("asyncrt.core.http_connection")
+local failures = require("asyncrt.failures")
 local log = require("asyncrt.http.log")
 local net = require("asyncrt.net")
 local options_ = require("asyncrt.options")
@@ -127,12 +128,6 @@ local function add_to_log(self, guard, request, start)
   })
 end
 
--- The report of an error knows the task, and not what it was about.
-local function tell(request, stream)
-  io.stderr:write(("asyncrt: %s of %s has failed:\n")
-    :format(log.first_line(request), stream:peer() or "a client that is gone"))
-end
-
 -- Answers 500 where the handler raises; the error itself goes on.
 local Guard = {}
 
@@ -141,14 +136,14 @@ function Guard:__close(err)
   self.server.connections[connection] = nil
   if err == nil then return end
   local failed = not rt.cancelled()
+  if failed and self.request and self.server.tells then
+    failures.keep(self.stream, log.first_line(self.request))
+  end
   local answered = failed and connection:sent() == 0
   if answered then
     refuse(self.server, connection, 500, self.request, err)
   elseif failed then
     connection:cut()
-  end
-  if failed and self.request and self.server.tells then
-    tell(self.request, self.stream)
   end
   if self.request and self.server.log then
     add_to_log(self.server, self, self.request, self.start)
