@@ -93,23 +93,47 @@ static void tell(art_client *client) {
   }
 }
 
+void art_client_act(art_client *client, curl_socket_t fd, int what) {
+  int running;
+
+  if (curl_multi_socket_action(client->multi, fd, what, &running) ==
+      CURLM_OUT_OF_MEMORY)
+    client->lacks_memory = true;
+}
+
+/* Without memory libcurl loses sight of a socket, and does not say whose. */
+static void give_up(art_client *client) {
+  art_link *link = client->transfers.next;
+
+  client->lacks_memory = false;
+  while (link != &client->transfers) {
+    art_transfer *transfer = art_container_of(link, art_transfer, link);
+
+    link = link->next;
+    if (!transfer->is_added) continue;
+    art_transfer_fail(transfer, "ENOMEM", "not enough memory");
+    art_transfer_finish(transfer);
+  }
+}
+
 /* Has libcurl do what there is to do. Its callbacks only take notes, which are
  * acted on once it has returned. */
 static void on_time(art_callback_timer *timer) {
   art_client *client = art_container_of(timer, art_client, timer);
-  int round = 0, running;
+  int round = 0;
 
   client->working = true;
   art_sockets_act(client);
   while (client->due <= client->rt->tick_now && round++ < ROUNDS) {
     client->due = UINT64_MAX;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    art_client_act(client, CURL_SOCKET_TIMEOUT, 0);
     resume(client);
   }
   resume(client);
   collect(client);
   tell(client);
   client->working = false;
+  if (client->lacks_memory) give_up(client);
   art_sockets_check(client);
   arm(client, client->due);
   if (!art_list_empty(&client->resumed) ||

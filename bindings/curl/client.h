@@ -44,6 +44,7 @@ typedef struct art_client {
   art_link told;      /* those of which a callback of libcurl has told */
   art_link resumed;   /* those that need not pause any longer */
   unsigned count;     /* of transfers under way */
+  bool lacks_memory;  /* libcurl has said so */
   art_slot *free_slots;
   unsigned free_count;
   art_names names;
@@ -66,6 +67,9 @@ void art_client_release(art_client *client);
 
 /* Has libcurl called soon: from the loop, never from here. */
 void art_client_schedule(art_client *client);
+
+/* Has libcurl look at a socket, or at its time. */
+void art_client_act(art_client *client, curl_socket_t fd, int what);
 
 /* An easy handle with the options that every transfer has; NULL without
  * memory. `clean` says of one that is given back that nothing else was set. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define OPTIONS 2 /* stack index of the table */
+#define URL_FLAGS (CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME)
 
 /* What the options are read into, and for whom. */
 typedef struct request {
@@ -80,6 +81,14 @@ static bool is_web(const char *scheme) {
          (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
 }
 
+static void fail_url(art_transfer *transfer, CURLUcode code,
+                     const char *reason) {
+  if (code == CURLUE_OUT_OF_MEMORY)
+    art_transfer_fail(transfer, "ENOMEM", "not enough memory");
+  else
+    art_transfer_fail(transfer, "EINVAL", "not a URL: %s", reason);
+}
+
 /* Parses the URL; false where it is none that can be fetched. */
 static bool read_url(art_transfer *transfer, const char *url, size_t size) {
   char *scheme = NULL;
@@ -87,14 +96,13 @@ static bool read_url(art_transfer *transfer, const char *url, size_t size) {
   bool ok;
 
   if (strlen(url) == size)
-    code = curl_url_set(transfer->url, CURLUPART_URL, url,
-                        CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME);
+    code = curl_url_set(transfer->url, CURLUPART_URL, url, URL_FLAGS);
+  if (code == CURLUE_OK)
+    code = curl_url_get(transfer->url, CURLUPART_SCHEME, &scheme, 0);
   if (code != CURLUE_OK) {
-    art_transfer_fail(transfer, "EINVAL", "not a URL: %s",
-                      curl_url_strerror(code));
+    fail_url(transfer, code, curl_url_strerror(code));
     return false;
   }
-  curl_url_get(transfer->url, CURLUPART_SCHEME, &scheme, 0);
   ok = is_web(scheme);
   if (!ok)
     art_transfer_fail(transfer, "EPROTONOSUPPORT",
@@ -107,16 +115,16 @@ static bool read_url(art_transfer *transfer, const char *url, size_t size) {
 /* Starts a connection to the host of a URL: the server's, or the proxy's. */
 static bool start_to(art_transfer *transfer, CURLU *url) {
   char *host = NULL, *port = NULL;
-  bool ok =
-      curl_url_get(url, CURLUPART_HOST, &host, CURLU_PUNYCODE) == CURLUE_OK &&
-      curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ==
-          CURLUE_OK &&
-      strlen(host) < ART_HOST_TEXT;
+  CURLUcode code = curl_url_get(url, CURLUPART_HOST, &host, CURLU_PUNYCODE);
+  bool ok;
 
+  if (code == CURLUE_OK)
+    code = curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  ok = code == CURLUE_OK && strlen(host) < ART_HOST_TEXT;
   if (ok)
     art_transfer_start(transfer, host, (uint16_t) strtoul(port, NULL, 10));
   else
-    art_transfer_fail(transfer, "EINVAL", "not a URL: no host");
+    fail_url(transfer, code, "no host");
   curl_free(host);
   curl_free(port);
   return ok;
@@ -304,16 +312,19 @@ static void set_waiting(request *self) {
 /* Starts with the server itself, or its proxy. */
 static bool start(request *self) {
   const char *proxy = text_option(self->L, OPTIONS, "proxy", NULL);
+  CURLUcode code = CURLUE_OUT_OF_MEMORY;
   CURLU *url;
-  bool ok;
+  bool ok = false;
 
   set_waiting(self);
   if (proxy == NULL) return start_to(self->transfer, self->transfer->url);
   url = curl_url();
-  ok = url != NULL && curl_url_set(url, CURLUPART_URL, proxy,
-                                   CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
-  if (ok)
+  if (url != NULL)
+    code = curl_url_set(url, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME);
+  if (code == CURLUE_OK)
     ok = start_to(self->transfer, url);
+  else if (code == CURLUE_OUT_OF_MEMORY)
+    fail_url(self->transfer, code, "");
   else
     art_transfer_fail(self->transfer, "EPROXY", "the proxy is not a URL");
   curl_url_cleanup(url);
@@ -340,7 +351,9 @@ int art_request_start(lua_State *L, art_client **client) {
   set_options(&self);
   if (self.result != CURLE_OK)
     art_transfer_fail(self.transfer, "ENOMEM", "%s",
-                      curl_easy_strerror(self.result));
+                      self.result == CURLE_OUT_OF_MEMORY
+                          ? "not enough memory"
+                          : curl_easy_strerror(self.result));
   ok = self.result == CURLE_OK && read_url(self.transfer, url, size) &&
        start(&self);
   if (!ok) art_transfer_finish(self.transfer);
@@ -356,13 +369,34 @@ int art_request_start(lua_State *L, art_client **client) {
 typedef struct url_parts {
   char *texts[MOST_PARTS];
   int count;
+  bool lacks_memory;
 } url_parts;
+
+/* Whether this has worked. */
+static bool note_code(url_parts *parts, CURLUcode code) {
+  if (code == CURLUE_OUT_OF_MEMORY) parts->lacks_memory = true;
+  return code == CURLUE_OK;
+}
+
+/* A URL out of its text; NULL where it is none. */
+static CURLU *parse_url(url_parts *parts, const char *text) {
+  CURLU *url = curl_url();
+
+  if (url == NULL) {
+    parts->lacks_memory = true;
+  } else if (!note_code(parts,
+                        curl_url_set(url, CURLUPART_URL, text, URL_FLAGS))) {
+    curl_url_cleanup(url);
+    url = NULL;
+  }
+  return url;
+}
 
 static void take_part(url_parts *parts, CURLU *url, CURLUPart part,
                       unsigned flags) {
   char *text = NULL;
 
-  curl_url_get(url, part, &text, flags);
+  note_code(parts, curl_url_get(url, part, &text, flags));
   parts->texts[parts->count++] = text;
 }
 
@@ -375,30 +409,31 @@ static int copy_parts(lua_State *L) {
   return parts->count;
 }
 
-/* Pushes the parts, nil without any, and frees them. */
+/* Pushes the parts, nil without any, and frees them. A part that there was no
+ * memory for would be taken for an empty one. */
 static int push_parts(lua_State *L, url_parts *parts) {
-  int status, i;
+  int status = LUA_OK, i;
 
-  if (parts->count == 0) {
+  if (parts->count == 0 && !parts->lacks_memory) {
     lua_pushnil(L);
     return 1;
   }
-  lua_pushcfunction(L, copy_parts);
-  lua_pushlightuserdata(L, parts);
-  status = lua_pcall(L, 1, parts->count, 0);
+  if (!parts->lacks_memory) {
+    lua_pushcfunction(L, copy_parts);
+    lua_pushlightuserdata(L, parts);
+    status = lua_pcall(L, 1, parts->count, 0);
+  }
   for (i = 0; i < parts->count; i++) curl_free(parts->texts[i]);
+  if (parts->lacks_memory) art_raise(L, "not enough memory");
   if (status != LUA_OK) lua_error(L);
   return parts->count;
 }
 
 int art_request_origin(lua_State *L) {
-  const char *text = luaL_checkstring(L, 1);
-  CURLU *url = curl_url();
-  url_parts parts = {{NULL}, 0};
+  url_parts parts = {{NULL}, 0, false};
+  CURLU *url = parse_url(&parts, luaL_checkstring(L, 1));
 
-  if (url != NULL &&
-      curl_url_set(url, CURLUPART_URL, text,
-                   CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+  if (url != NULL) {
     take_part(&parts, url, CURLUPART_SCHEME, 0);
     take_part(&parts, url, CURLUPART_HOST, CURLU_PUNYCODE);
     take_part(&parts, url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
@@ -412,13 +447,11 @@ int art_request_origin(lua_State *L) {
 int art_request_resolve(lua_State *L) {
   const char *base = luaL_checkstring(L, 1);
   const char *reference = luaL_checkstring(L, 2);
-  CURLU *url = curl_url();
-  unsigned flags = CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME;
-  url_parts parts = {{NULL}, 0};
+  url_parts parts = {{NULL}, 0, false};
+  CURLU *url = parse_url(&parts, base);
 
   if (url != NULL &&
-      curl_url_set(url, CURLUPART_URL, base, flags) == CURLUE_OK &&
-      curl_url_set(url, CURLUPART_URL, reference, flags) == CURLUE_OK)
+      note_code(&parts, curl_url_set(url, CURLUPART_URL, reference, URL_FLAGS)))
     take_part(&parts, url, CURLUPART_URL, 0);
   curl_url_cleanup(url);
   return push_parts(L, &parts);

@@ -120,15 +120,19 @@ int art_sockets_on_close(void *user, curl_socket_t fd) {
   return close(fd);
 }
 
-/* Starts to watch; should that fail, so does the transfer. */
-static void watch(art_curl_socket *socket, CURL *easy) {
-  int error = art_poll_add(socket->client->rt, &socket->watcher);
+/* A socket that cannot be watched: its transfer fails. */
+static void break_transfer(CURL *easy, int error) {
   art_slot *slot = NULL;
 
-  if (error == 0) return;
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &slot);
   if (slot != NULL && slot->transfer != NULL)
     art_transfer_break(slot->transfer, error);
+}
+
+static void watch(art_curl_socket *socket, CURL *easy) {
+  int error = art_poll_add(socket->client->rt, &socket->watcher);
+
+  if (error != 0) break_transfer(easy, error);
 }
 
 int art_sockets_on_change(CURL *easy, curl_socket_t fd, int what, void *user,
@@ -145,7 +149,10 @@ int art_sockets_on_change(CURL *easy, curl_socket_t fd, int what, void *user,
     return 0;
   }
   if (socket == NULL) socket = add(client, fd, true);
-  if (socket == NULL) return 0; /* its transfer will run into its limit */
+  if (socket == NULL) {
+    break_transfer(easy, UV_ENOMEM);
+    return 0;
+  }
   socket->wanted = ((what & CURL_POLL_IN) ? ART_READABLE : 0u) |
                    ((what & CURL_POLL_OUT) ? ART_WRITABLE : 0u);
   if (!socket->watcher.watched) watch(socket, easy);
@@ -172,13 +179,13 @@ void art_sockets_act(art_client *client) {
     art_curl_socket *socket =
         art_container_of(acting.next, art_curl_socket, link);
     unsigned events = socket->ready & socket->wanted;
-    int running, what = ((events & ART_READABLE) ? CURL_CSELECT_IN : 0) |
-                        ((events & ART_WRITABLE) ? CURL_CSELECT_OUT : 0);
+    int what = ((events & ART_READABLE) ? CURL_CSELECT_IN : 0) |
+               ((events & ART_WRITABLE) ? CURL_CSELECT_OUT : 0);
 
     art_list_remove(&socket->link);
     socket->ready &= ~events;
     if (what == 0) continue;
-    curl_multi_socket_action(client->multi, socket->watcher.fd, what, &running);
+    art_client_act(client, socket->watcher.fd, what);
     /* Freed only after the poller has returned, so it can be asked. */
     if (!socket->is_closed && socket->wanted != 0 &&
         art_list_empty(&socket->link))

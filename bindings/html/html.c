@@ -62,12 +62,24 @@ static void on_element(void *context, const xmlChar *name,
                      (const char *const *) attributes);
 }
 
+/* Without memory libxml2 stops to advance, and some of its loops would wait
+ * for the end for ever. */
+static void on_error(void *context, xmlErrorPtr error) {
+  htmlParserCtxtPtr xml = error->ctxt;
+
+  (void) context;
+  if (error->code == XML_ERR_NO_MEMORY && xml != NULL && xml->input != NULL)
+    xml->input->cur = xml->input->end;
+}
+
 static htmlParserCtxtPtr new_xml(art_html_links *links) {
   htmlSAXHandler handler;
   htmlParserCtxtPtr xml;
 
   memset(&handler, 0, sizeof(handler));
   handler.startElement = on_element;
+  handler.serror = on_error;
+  handler.initialized = XML_SAX2_MAGIC; /* it has such a function */
   xml = htmlCreatePushParserCtxt(&handler, links, NULL, 0, NULL,
                                  XML_CHAR_ENCODING_UTF8);
   if (xml != NULL)

@@ -177,7 +177,10 @@ void tls_look_later(tls_stream *self);
 
 /* Keeps why a call to libssl has failed, from its queue of errors. */
 void tls_explain(tls_stream *self);
-/* The same for a certificate that was found wanting: an X509_V_ERR_*. */
+/* Takes the errors out of that queue; whether there was no memory for something
+ * and not what they say is wrong. */
+bool tls_lacks_memory(void);
+/* As tls_explain, for a certificate that was found wanting: an X509_V_ERR_*. */
 void tls_explain_certificate(tls_stream *self, int problem, X509 *certificate);
 /* Keeps a reason, and its code, a literal. */
 void tls_set_reason(tls_stream *self, const char *code, const char *format, ...)

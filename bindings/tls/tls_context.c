@@ -319,10 +319,10 @@ static bool no_memory(tls_failure *failure) {
 static bool not_usable(tls_failure *failure) {
   const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
+  if (tls_lacks_memory()) return no_memory(failure);
   snprintf(failure->message, sizeof(failure->message), "tls cert: %s",
            reason != NULL ? reason : "not usable");
   snprintf(failure->code, sizeof(failure->code), "ECERT");
-  ERR_clear_error();
   return false;
 }
 

@@ -68,12 +68,26 @@ static void explain_alert(tls_stream *self, int alert) {
   tls_set_reason(self, code, "refused by the peer: %s", text);
 }
 
-/* The first error of libssl itself: what others have added says less. */
+bool tls_lacks_memory(void) {
+  unsigned long error;
+  bool found = false;
+
+  while ((error = ERR_get_error()) != 0)
+    found = found || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+  return found;
+}
+
+/* The first error of libssl itself: what others have added says less. But all
+ * may come of a lack of memory. */
 static int find_reason(void) {
   unsigned long error, first = ERR_peek_error();
 
-  while ((error = ERR_get_error()) != 0)
-    if (ERR_GET_LIB(error) == ERR_LIB_SSL) return ERR_GET_REASON(error);
+  while ((error = ERR_get_error()) != 0) {
+    if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
+      return ERR_R_MALLOC_FAILURE;
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL)
+      return tls_lacks_memory() ? ERR_R_MALLOC_FAILURE : ERR_GET_REASON(error);
+  }
   return ERR_GET_REASON(first);
 }
 
@@ -88,6 +102,9 @@ void tls_explain(tls_stream *self) {
     return;
   }
   switch (reason) {
+    case ERR_R_MALLOC_FAILURE:
+      tls_set_reason(self, "ENOMEM", "%s", uv_strerror(UV_ENOMEM));
+      break;
     case SSL_R_CERTIFICATE_VERIFY_FAILED: break; /* that was explained */
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
       tls_set_reason(self, "ECERT_MISSING", "the client has no certificate");

@@ -12,6 +12,10 @@
 
 static void fail(tls_failure *failure, const char *what, const char *source,
                  const char *reason, const char *code) {
+  if (tls_lacks_memory()) {
+    reason = uv_strerror(UV_ENOMEM);
+    code = "ENOMEM";
+  }
   if (strstr(source, "-----BEGIN") != NULL)
     snprintf(failure->message, sizeof(failure->message), "tls %s: %s", what,
              reason);
@@ -19,7 +23,6 @@ static void fail(tls_failure *failure, const char *what, const char *source,
     snprintf(failure->message, sizeof(failure->message), "tls %s %s: %s", what,
              source, reason);
   snprintf(failure->code, sizeof(failure->code), "%s", code);
-  ERR_clear_error();
 }
 
 static void fail_file(tls_failure *failure, const char *what,
