@@ -14,17 +14,39 @@
 #define GATHERED 2048    /* a body of at most so many is copied to its head */
 #define NUMBER_TEXT 24   /* bytes of an integer, in decimal or hexadecimal */
 
+/* The upvalues of the methods: names of fields of a response. */
+enum { CONNECTION_NAME = 1, HEADERS_NAME, STATUS_NAME };
+
+/* Pushes a field of the response at 1, whatever its metatable says. Returns the
+ * type. */
+static int push_raw(lua_State *L, int name) {
+  lua_pushvalue(L, lua_upvalueindex(name));
+  return lua_rawget(L, 1);
+}
+
+/* Raises where the response at 1 is not the one that is being made. */
+static void check_current(lua_State *L, const art_http_connection *self) {
+  if (lua_topointer(L, 1) != self->response)
+    art_raise(L, "the response is over: the handler has returned");
+}
+
 /* The connection of the response at 1; raises where that is over. */
 static art_http_connection *check_response(lua_State *L) {
   art_http_connection *self;
 
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_pushliteral(L, "connection");
-  lua_rawget(L, 1);
+  push_raw(L, CONNECTION_NAME);
   self = art_http_check_connection(L, -1);
   lua_pop(L, 1);
-  if (lua_topointer(L, 1) != self->response)
-    art_raise(L, "the response is over: the handler has returned");
+  check_current(L, self);
+  return self;
+}
+
+/* The same after a wait, in which the handler may have returned. */
+static art_http_connection *check_again(lua_State *L) {
+  art_http_connection *self = lua_touserdata(L, 3);
+
+  check_current(L, self);
   return self;
 }
 
@@ -47,25 +69,23 @@ static output begin_output(lua_State *L, char *space, size_t capacity) {
   return out;
 }
 
-static char *reserve(output *out, size_t size) {
+static void grow(output *out, size_t size) {
   size_t capacity = 2 * (out->size + size);
-  char *data;
+  char *data = lua_newuserdatauv(out->L, capacity, 0);
 
-  if (out->capacity - out->size >= size) return out->data + out->size;
-  data = lua_newuserdatauv(out->L, capacity, 0);
   memcpy(data, out->data, out->size);
   lua_replace(out->L, out->slot);
   out->data = data;
   out->capacity = capacity;
-  return data + out->size;
 }
 
-static void add(output *out, const char *data, size_t size) {
-  memcpy(reserve(out, size), data, size);
+static inline void add(output *out, const char *data, size_t size) {
+  if (out->capacity - out->size < size) grow(out, size);
+  memcpy(out->data + out->size, data, size);
   out->size += size;
 }
 
-static void add_literal(output *out, const char *literal) {
+static inline void add_literal(output *out, const char *literal) {
   add(out, literal, strlen(literal));
 }
 
@@ -318,8 +338,8 @@ static given_fields add_fields(output *out) {
   given_fields given = {false, false, false, 0};
   int top = lua_gettop(L), count, i;
 
-  lua_getfield(L, 1, "headers");
-  if (!lua_istable(L, -1)) art_raise(L, "response.headers is no table");
+  if (push_raw(L, HEADERS_NAME) != LUA_TTABLE)
+    art_raise(L, "response.headers is no table");
   count = push_sorted(L, top + 1, fields);
   for (i = 0; i < count; i++)
     if (!take_field(L, &fields[i], &given)) add_field(out, &fields[i]);
@@ -341,7 +361,10 @@ static int check_status(lua_State *L) {
   int is_integer;
   lua_Integer status;
 
-  lua_getfield(L, 1, "status");
+  if (push_raw(L, STATUS_NAME) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return 200;
+  }
   status = lua_tointegerx(L, -1, &is_integer);
   if (lua_type(L, -1) != LUA_TNUMBER || !is_integer || status < 200 ||
       status > 999)
@@ -441,8 +464,11 @@ static void begin(art_http_connection *self, const head_facts *head) {
 
 /* --- Sending --- */
 
-/* Goes on in `done` where a write would not wait. */
+/* Goes on in `done` where a write would not wait. There are two arguments at
+ * most; behind them `done` finds the connection. */
 static int await_room(lua_State *L, art_http_connection *self, art_done done) {
+  lua_settop(L, 2);
+  push_raw(L, CONNECTION_NAME);
   return art_stream_await_room(L, art_http_box(self), done);
 }
 
@@ -486,7 +512,7 @@ static struct iovec body_at(lua_State *L, int index) {
 
 /* The body is at 2. */
 static int send_now(lua_State *L, int results) {
-  art_http_connection *self = check_response(L);
+  art_http_connection *self = check_again(L);
   struct iovec body = body_at(L, 2);
   char space[INLINE_TEXT];
   head_facts head;
@@ -535,7 +561,7 @@ static void add_framing(output *out, const head_facts *head, size_t size) {
 
 /* The piece is at 2. */
 static int write_now(lua_State *L, int results) {
-  art_http_connection *self = check_response(L);
+  art_http_connection *self = check_again(L);
   struct iovec parts[2] = {body_at(L, 2), {(void *) (uintptr_t) "\r\n", 2}};
   head_facts head = {self->status, self->body, self->left, self->close};
   char space[INLINE_TEXT];
@@ -595,7 +621,7 @@ static void add_trailers(output *out) {
 }
 
 static int finish_now(lua_State *L, int results) {
-  art_http_connection *self = check_response(L);
+  art_http_connection *self = check_again(L);
   char space[INLINE_TEXT];
   output out;
 
@@ -651,7 +677,7 @@ static void add_upgrade_head(output *out, const art_http_connection *self) {
 }
 
 static int upgrade_now(lua_State *L, int results) {
-  art_http_connection *self = check_response(L);
+  art_http_connection *self = check_again(L);
   char space[INLINE_TEXT];
   art_stream *stream;
   output out;
@@ -707,5 +733,8 @@ static const luaL_Reg response_methods[] = {
 };
 
 void art_http_set_response_methods(lua_State *L) {
-  luaL_setfuncs(L, response_methods, 0);
+  lua_pushliteral(L, "connection");
+  lua_pushliteral(L, "headers");
+  lua_pushliteral(L, "status");
+  luaL_setfuncs(L, response_methods, STATUS_NAME);
 }
