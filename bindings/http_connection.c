@@ -16,7 +16,8 @@
 #define FIRST_LOOK (50 * (uint64_t) ART_NS_PER_MS)
 #define NEXT_LOOK ((uint64_t) ART_NS_PER_SECOND)
 
-static const char connection_tag, settings_tag; /* known by their addresses */
+/* Known by their addresses; the last is the key of one in a request, too. */
+static const char connection_tag, settings_tag, fields_tag;
 
 /* The upvalues of the methods, behind the metatable: those of requests and
  * responses, the strings of heads, and the names of what every request has. */
@@ -211,6 +212,111 @@ static void set_connection(lua_State *L) {
   lua_rawset(L, -3);
 }
 
+/* --- Header fields ---
+ *
+ * Many handlers read none of them. So their table is made when the request is
+ * first asked for it: out of the parser while the request is being answered,
+ * and later out of a copy, which takes a tenth of the time. */
+
+enum { PENDING = 3 }; /* the user value */
+
+/* In a request, under the address of fields_tag. */
+typedef struct kept_fields {
+  const void *tag;
+  size_t size; /* of the copy */
+  uint32_t count;
+  _Alignas(art_http_field) char copy[];
+} kept_fields;
+
+/* Leaves the fields of the request with itself: the parser goes on, or is at
+ * its end. The connection is at 1. */
+static void keep_fields(lua_State *L, art_http_connection *self) {
+  size_t size = art_http_copy_size(&self->parser);
+  kept_fields *kept;
+
+  if (!self->pending) return;
+  lua_getiuservalue(L, 1, PENDING);
+  kept = lua_newuserdatauv(L, sizeof(*kept) + size, 0);
+  kept->tag = &fields_tag;
+  kept->size = size;
+  kept->count = self->parser.field_count;
+  art_http_copy_fields(&self->parser, kept->copy);
+  lua_rawsetp(L, -2, &fields_tag);
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  lua_setiuservalue(L, 1, PENDING);
+  self->pending = false;
+}
+
+/* The upvalues of request_index. */
+enum { CLASS = 1, CLASS_STRINGS, CLASS_HEADERS, CLASS_CONNECTION };
+
+/* The connection that the request at 1 is still with, or NULL; pushes it, or
+ * something else. */
+static art_http_connection *push_pending(lua_State *L) {
+  art_http_connection *self;
+
+  lua_pushvalue(L, lua_upvalueindex(CLASS_CONNECTION));
+  lua_rawget(L, 1);
+  self = lua_touserdata(L, -1);
+  if (self == NULL || lua_rawlen(L, -1) != sizeof(*self) ||
+      self->tag != &connection_tag)
+    return NULL;
+  return self->pending && self->request == lua_topointer(L, 1) ? self : NULL;
+}
+
+/* The fields that were left with the request at 1, or NULL; pushes them, or
+ * something else. */
+static kept_fields *push_kept(lua_State *L) {
+  kept_fields *kept;
+
+  lua_rawgetp(L, 1, &fields_tag);
+  kept = lua_touserdata(L, -1);
+  return kept != NULL && kept->tag == &fields_tag ? kept : NULL;
+}
+
+/* Sets the header fields of the request at 1, and pushes them. */
+static int make_headers(lua_State *L) {
+  art_http_strings strings;
+  art_http_connection *self;
+  art_http_parser copied;
+  kept_fields *kept;
+
+  lua_pushvalue(L, lua_upvalueindex(CLASS_HEADERS));
+  lua_pushvalue(L, lua_upvalueindex(CLASS_STRINGS));
+  strings = art_http_strings_at(L, lua_gettop(L));
+  self = push_pending(L);
+  kept = push_kept(L);
+  if (self != NULL) {
+    art_http_push_fields(L, &self->parser, &strings, 0,
+                         self->parser.field_count);
+    self->pending = false;
+    lua_pushnil(L);
+    lua_setiuservalue(L, 5, PENDING);
+  } else if (kept != NULL) {
+    copied = art_http_copied(kept->copy, kept->size, kept->count);
+    art_http_push_fields(L, &copied, &strings, 0, kept->count);
+    lua_pushnil(L);
+    lua_rawsetp(L, 1, &fields_tag);
+  } else {
+    return 0;
+  }
+  lua_pushvalue(L, 3);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* request.key, of what is not in the table: a method, the header fields, what
+ * is the same for most requests. */
+static int request_index(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_istable(L, 1) && lua_rawequal(L, 2, lua_upvalueindex(CLASS_HEADERS)))
+    return make_headers(L);
+  lua_rawget(L, lua_upvalueindex(CLASS));
+  return 1;
+}
+
 /* The connection is at 1. */
 static void push_request(lua_State *L, art_http_connection *self) {
   const art_http_parser *parser = &self->parser;
@@ -221,9 +327,6 @@ static void push_request(lua_State *L, art_http_connection *self) {
   set_target(L, parser, &strings);
   if (parser->authority.size > 0)
     set_string(L, parser, &strings, HOST_NAME, parser->authority);
-  push_name(L, HEADERS_NAME);
-  art_http_push_fields(L, parser, &strings, 0, parser->field_count);
-  lua_rawset(L, -3);
   set_connection(L);
   if (parser->keep_alive) {
     push_name(L, KEEP_ALIVE_NAME);
@@ -235,6 +338,9 @@ static void push_request(lua_State *L, art_http_connection *self) {
   lua_setmetatable(L, -2);
   lua_remove(L, strings.table);
   self->request = lua_topointer(L, -1);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, PENDING);
+  self->pending = true;
 }
 
 static void push_response(lua_State *L, art_http_connection *self) {
@@ -502,6 +608,7 @@ static int connection_done(lua_State *L) {
   if (!self->ended || self->close || self->failed || stream == NULL ||
       !art_http_has_ended(self))
     return 0;
+  keep_fields(L, self);
   art_http_restart(&self->parser);
   self->request = self->response = NULL;
   lua_pushboolean(L, true);
@@ -570,6 +677,7 @@ static int connection_close(lua_State *L) {
   art_http_connection *self = art_http_check_connection(L, 1);
 
   end_watch(self);
+  keep_fields(L, self);
   self->request = self->response = NULL;
   art_http_free(&self->parser);
   art_http_init(&self->parser, ART_HTTP_REQUEST, &self->settings->limits);
@@ -611,7 +719,7 @@ static int http_connection(lua_State *L) {
   art_stream *stream = art_check_stream(L, 1);
   art_http_settings *settings = art_check_tagged(
       L, 2, &settings_tag, sizeof(*settings), "asyncrt.http.Settings");
-  art_http_connection *self = lua_newuserdatauv(L, sizeof(*self), 2);
+  art_http_connection *self = lua_newuserdatauv(L, sizeof(*self), PENDING);
 
   memset(self, 0, sizeof(*self));
   self->tag = &connection_tag;
@@ -669,6 +777,16 @@ static void add_class(lua_State *L, const char *name) {
   lua_setfield(L, 1, name);
 }
 
+/* The class on the top makes header fields. */
+static void add_headers(lua_State *L) {
+  lua_pushvalue(L, -1);
+  art_http_push_strings(L);
+  lua_pushliteral(L, "headers");
+  lua_pushliteral(L, "connection");
+  lua_pushcclosure(L, request_index, CLASS_CONNECTION);
+  lua_setfield(L, -2, "__index");
+}
+
 /* Beside its functions the module has the metatables of requests and
  * responses, `request` and `response`, for Lua to add to. */
 int art_open_http_connection(lua_State *L) {
@@ -686,6 +804,7 @@ int art_open_http_connection(lua_State *L) {
   lua_newtable(L);
   lua_pushvalue(L, 2);
   add_class(L, "request");
+  add_headers(L);
   add_class(L, "response");
   art_http_set_response_methods(L);
   art_http_push_strings(L);

@@ -31,7 +31,8 @@ typedef enum art_http_body {
 } art_http_body;
 
 /* A connection, and the request that is being answered. Its user values are the
- * stream and the settings. */
+ * stream, the settings, and the request while its header fields are the
+ * parser's alone. */
 typedef struct art_http_connection {
   const void *tag;
   asyncrt *rt; /* borrowed */
@@ -59,6 +60,7 @@ typedef struct art_http_connection {
                             of what will be sent next */
   bool prefixed : 1;     /* … which was the prefix of a response */
   bool wants_continue : 1;
+  bool pending : 1;  /* the table of header fields has not been made */
   bool upgraded : 1; /* the stream is the handler's */
 } art_http_connection;
 

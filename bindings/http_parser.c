@@ -102,6 +102,41 @@ art_http_field art_http_field_at(const art_http_parser *parser,
   return fields_of(parser)[-1 - (ptrdiff_t) index];
 }
 
+/* --- Copies of the fields --- */
+
+/* The end of the last header field, rounded up to where fields may stand. */
+static size_t copied_text(const art_http_parser *parser) {
+  const size_t step = _Alignof(art_http_field);
+  art_http_field last;
+
+  if (parser->field_count == 0) return 0;
+  last = art_http_field_at(parser, parser->field_count - 1);
+  return (last.value.start + last.value.size + step - 1) / step * step;
+}
+
+size_t art_http_copy_size(const art_http_parser *parser) {
+  return copied_text(parser) + parser->field_count * sizeof(art_http_field);
+}
+
+void art_http_copy_fields(const art_http_parser *parser, char *space) {
+  size_t text = copied_text(parser);
+  size_t fields = parser->field_count * sizeof(art_http_field);
+
+  if (fields == 0) return;
+  memcpy(space, parser->buffer, text);
+  memcpy(space + text, parser->buffer + parser->capacity - fields, fields);
+}
+
+art_http_parser art_http_copied(char *space, size_t size, uint32_t count) {
+  art_http_parser copy;
+
+  memset(&copy, 0, sizeof(copy));
+  copy.buffer = space;
+  copy.capacity = (uint32_t) size;
+  copy.field_count = count;
+  return copy;
+}
+
 /* --- Start lines --- */
 
 static art_http_slice slice_at(const art_http_parser *parser, const char *text,

@@ -195,6 +195,14 @@ bool art_http_is_idle(const art_http_parser *parser);
 /* Header field `index`, and after the header fields the trailer fields. */
 art_http_field art_http_field_at(const art_http_parser *parser, uint32_t index);
 
+/* A copy of the header fields takes so many bytes. */
+size_t art_http_copy_size(const art_http_parser *parser);
+/* Makes that copy in `space`, which is aligned as an art_http_field is. */
+void art_http_copy_fields(const art_http_parser *parser, char *space);
+/* Makes of a copy of `size` bytes a parser that has its `count` fields, which
+ * are all that may be asked of it. */
+art_http_parser art_http_copied(char *space, size_t size, uint32_t count);
+
 /* The bytes of a slice. */
 static inline const char *art_http_text(const art_http_parser *parser,
                                         art_http_slice slice) {

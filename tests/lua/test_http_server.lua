@@ -253,6 +253,121 @@ function TestResponse:test_use_after_its_end_raises()
   end, { on_error = "fail" })
 end
 
+-- The table of header fields is made when it is first asked for.
+TestHeaders = {}
+
+local FIELDS = { host = "h", accept = "*/*", ["x-a"] = "1, 2" }
+
+local function get_with(body, ...)
+  return request(body and "POST / HTTP/1.1" or "GET / HTTP/1.1", "Host: h",
+    "Accept: */*", "X-A: 1", "X-A: 2", ...) .. (body or "")
+end
+
+function TestHeaders:test_it_is_one_table()
+  exchange(get_with(), function(req)
+    local headers = req.headers
+    lu.assertEquals(headers, FIELDS)
+    lu.assertIs(req.headers, headers)
+    req.headers = { a = "b" }
+    lu.assertEquals(req.headers, { a = "b" })
+    req.headers = nil
+    lu.assertNil(req.headers)
+    lu.assertEquals(FIELDS, headers)
+  end, { on_error = "fail" })
+end
+
+function TestHeaders:test_behind_a_body_and_trailers()
+  local body = "3\r\nabc\r\n0\r\nX-B: c\r\nX-C: d\r\n\r\n"
+  exchange(get_with(body, "Transfer-Encoding: chunked"), function(req)
+    lu.assertEquals(req:read_all(), "abc")
+    lu.assertEquals(req.trailers, { ["x-b"] = "c", ["x-c"] = "d" })
+    local fields = { ["transfer-encoding"] = "chunked" }
+    for name, value in pairs(FIELDS) do fields[name] = value end
+    lu.assertEquals(req.headers, fields)
+  end, { on_error = "fail" })
+end
+
+function TestHeaders:test_of_requests_that_are_over()
+  local kept = {}
+  local function keep(req) kept[#kept + 1] = req end
+  exchange(get_with() .. GET .. get_with() .. request("GET / HTTP/1.0"), keep)
+  collectgarbage()
+  lu.assertEquals(kept[1].headers, FIELDS)
+  lu.assertIs(kept[1].headers, kept[1].headers)
+  lu.assertEquals(kept[2].headers, { host = "h" })
+  lu.assertEquals(kept[3].headers, FIELDS)
+  lu.assertEquals(kept[4].headers, {})
+end
+
+function TestHeaders:test_of_one_that_fails_and_one_whose_client_goes()
+  local kept = {}
+  exchange(get_with(), function(req)
+    kept[1] = req
+    error("on purpose")
+  end)
+  with_server(function(req)
+    kept[2] = req
+    rt.sleep(60)
+  end, {}, function(conn)
+    conn:write(get_with())
+    rt.sleep(1)
+    conn:close()
+    rt.sleep(2)
+  end)
+  lu.assertEquals(kept[1].headers, FIELDS)
+  lu.assertEquals(kept[2].headers, FIELDS)
+end
+
+function TestHeaders:test_many_and_long_ones()
+  local lines, fields = {}, { host = "h", accept = "*/*", ["x-a"] = "1, 2" }
+  for i = 1, 90 do
+    local value = ("v"):rep(3 * i)
+    lines[i] = "N-" .. i .. ": " .. value
+    fields["n-" .. i] = value
+  end
+  local kept = {}
+  local bytes = get_with(nil, table.unpack(lines))
+  exchange(bytes .. bytes, function(req)
+    if #kept == 0 then lu.assertEquals(req.headers, fields) end
+    kept[#kept + 1] = req
+  end, { on_error = "fail" })
+  lu.assertEquals(kept[1].headers, fields)
+  lu.assertEquals(kept[2].headers, fields)
+end
+
+function TestHeaders:test_pairs_has_them()
+  local kept = {}
+  local function names_of(req)
+    local names = {}
+    for name, value in pairs(req) do
+      if name == "headers" then lu.assertEquals(value, FIELDS) end
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    return names
+  end
+  local expected = { "connection", "headers", "host", "keep_alive", "method",
+    "path", "target" }
+  exchange(get_with() .. get_with(), function(req)
+    kept[#kept + 1] = req
+    if #kept == 2 then lu.assertEquals(names_of(req), expected) end
+  end, { on_error = "fail" })
+  lu.assertEquals(names_of(kept[1]), expected)
+  lu.assertEquals(names_of(kept[2]), expected)
+end
+
+function TestHeaders:test_what_is_no_request_has_none()
+  exchange(get_with(), function(req)
+    local class = getmetatable(req)
+    local other = setmetatable({ connection = req.connection }, class)
+    lu.assertNil(other.headers)
+    lu.assertNil(setmetatable({}, class).headers)
+    lu.assertNil(setmetatable({ connection = io.stdout }, class).headers)
+    lu.assertNil(class.__index(1, "headers"))
+    lu.assertEquals(setmetatable({}, { __index = req }).headers, FIELDS)
+  end, { on_error = "fail" })
+end
+
 TestRequest = {}
 
 function TestRequest:test_target()

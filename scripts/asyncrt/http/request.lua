@@ -18,6 +18,16 @@ Request.params = setmetatable({}, { __newindex = function()
 end })
 Request.version = "1.1"
 
+-- The headers are made when they are first read; until then a request that is
+-- over keeps them under a key of its own.
+function Request:__pairs()
+  local fields = { headers = self.headers }
+  for name, value in next, self do
+    if type(name) ~= "userdata" then fields[name] = value end
+  end
+  return pairs(fields)
+end
+
 --- [wait] Some of the body; nil at its end.
 ---@return string? bytes
 ---@return string? message

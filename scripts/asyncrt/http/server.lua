@@ -177,8 +177,9 @@ end
 local function answer_all(self, connection, guard)
   local handler = self.handler
   local is_logged = self.log ~= nil
+  local next_request, done = connection.next, connection.done
   while true do
-    local request, response, _, status, refused = connection:next()
+    local request, response, _, status, refused = next_request(connection)
     if not request then
       if not status then return true end
       refuse(self, connection, status, refused, response)
@@ -188,10 +189,10 @@ local function answer_all(self, connection, guard)
     guard.request = request
     if is_logged then guard.start = rt.now() end
     handler(request, response)
-    local goes_on = connection:done()
+    local goes_on = done(connection)
     if not goes_on and not connection:is_upgraded() then
       goes_on = complete(self, connection, request, response)
-        and connection:done()
+        and done(connection)
     end
     if is_logged then add_to_log(self, guard, request, guard.start) end
     guard.request = nil
