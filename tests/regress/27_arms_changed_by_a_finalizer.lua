@@ -3,34 +3,24 @@
 -- attempted them: their arrays were moved or their places taken twice, and the
 -- select wrote to what was freed. One that made ready what had been attempted,
 -- and was not yet queued up, was missed: the select waited for ever.
+local finalizers = require("finalizers")
 local rt = require("asyncrt")
 local testing = require("asyncrt.testing")
 
 -- Calls f some hundred times with `act` run by a finalizer, once each time, at
 -- one of its allocations.
 local function during(act, f)
-  local mark = {}
-  local on, due = true, false
-  mark.__gc = function()
-    if not on then return end
-    if due then
-      due = false
-      act()
-    end
-    setmetatable({}, mark)
-  end
-  local pause = collectgarbage("setpause", 0)
-  local mode = collectgarbage("incremental", 0, 400, 40)
-  collectgarbage() -- or the first of these cycles waits for the heap to double
-  setmetatable({}, mark)
+  local due = false
+  local _ <close> = finalizers.run(function()
+    if not due then return end
+    due = false
+    act()
+  end)
   for _ = 1, 300 do
     due = true
     f()
     due = false
   end
-  on = false
-  collectgarbage(mode)
-  collectgarbage("setpause", pause)
 end
 
 -- Arms that make objects when they are prepared: to accept.

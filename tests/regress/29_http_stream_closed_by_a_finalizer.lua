@@ -1,24 +1,12 @@
 -- asyncrt: --virtual-time
 -- A finalizer that closed the stream of a connection while the server made the
 -- tables of a request, or the head of a response, crashed it.
+local finalizers = require("finalizers")
 local http = require("asyncrt.http")
 local rt = require("asyncrt")
 local testing = require("asyncrt.testing")
 
 local connection, countdown, closed = nil, 0, 0
-local on = true
-local mark = {}
-
-mark.__gc = function()
-  if not on then return end
-  countdown = countdown - 1
-  if connection and countdown < 0 then
-    closed = closed + 1
-    connection:stream():close()
-    connection = nil
-  end
-  setmetatable({}, mark)
-end
 
 local listener = testing.listener()
 local count = 0
@@ -32,9 +20,14 @@ local server = rt.spawn(http.serve, listener, function(req, res)
   res:send(req:read_all())
 end)
 
-collectgarbage("setpause", 0)
-collectgarbage("incremental", 0, 400, 40)
-setmetatable({}, mark)
+local running = finalizers.run(function()
+  countdown = countdown - 1
+  if connection and countdown < 0 then
+    closed = closed + 1
+    connection:stream():close()
+    connection = nil
+  end
+end)
 for _ = 1, 200 do
   local conn = listener:dial()
   for _ = 1, 3 do
@@ -44,6 +37,6 @@ for _ = 1, 200 do
   end
   conn:close()
 end
-on = false
+running:stop()
 server:cancel()
 assert(closed > 20)

@@ -1,5 +1,6 @@
 -- A finalizer that closed the HTTP client while a request of it was started:
 -- the request went on with a client that was freed.
+local finalizers = require("finalizers")
 local http = require("asyncrt.http")
 local net = require("asyncrt.net")
 local rt = require("asyncrt")
@@ -11,23 +12,14 @@ local server = rt.spawn(http.serve, listener, function(_, res)
 end)
 
 local client, countdown, closed = nil, 0, 0
-local on = true
-local mark = {}
-
-mark.__gc = function()
-  if not on then return end
+local running = finalizers.run(function()
   countdown = countdown - 1
   if client and countdown < 0 then
     closed = closed + 1
     client:close()
     client = nil
   end
-  setmetatable({}, mark)
-end
-
-collectgarbage("setpause", 0)
-collectgarbage("incremental", 0, 400, 40)
-setmetatable({}, mark)
+end)
 local answers = 0
 for i = 1, 200 do
   local kept = http.client({ cookies = true })
@@ -45,6 +37,6 @@ for i = 1, 200 do
   end
   kept:close()
 end
-on = false
+running:stop()
 server:cancel()
 assert(closed > 50 and answers > 0)
