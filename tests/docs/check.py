@@ -15,9 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # Scripts that are no module of their own.
-INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.heap",
-            "asyncrt.http.client", "asyncrt.http.gzip", "asyncrt.http.log",
-            "asyncrt.http.request",
+INTERNAL = {"asyncrt.concurrent", "asyncrt.event", "asyncrt.failures",
+            "asyncrt.heap", "asyncrt.http.client", "asyncrt.http.gzip",
+            "asyncrt.http.log", "asyncrt.http.request",
             "asyncrt.http.response", "asyncrt.http.router",
             "asyncrt.http.server", "asyncrt.options",
             "asyncrt.secure", "asyncrt.stream", "asyncrt.test"}
