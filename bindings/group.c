@@ -212,10 +212,11 @@ static int group_close(lua_State *L) {
 
 static int group_tostring(lua_State *L) {
   art_group *group = check_group(L);
+  int count = group->closed ? 0 : (int) group->count;
 
-  lua_pushfstring(L, "group opened at %s (%s, %d tasks)", group->site,
-                  group->closed ? "closed" : "open",
-                  group->closed ? 0 : (int) group->count);
+  lua_pushfstring(L, "group opened at %s (%s, %d %s)", group->site,
+                  group->closed ? "closed" : "open", count,
+                  count == 1 ? "task" : "tasks");
   return 1;
 }
 

@@ -974,7 +974,7 @@ function TestOthers:test_tostring_tells_the_state()
   rt.group(function(g)
     kept = g
     g:spawn(rt.yield)
-    lu.assertStrMatches(tostring(g), "group opened at .*:%d+ %(open, 1 tasks%)")
+    lu.assertStrMatches(tostring(g), "group opened at .*:%d+ %(open, 1 task%)")
   end)
   lu.assertStrMatches(tostring(kept), "group opened at .*:%d+ %(closed, 0 tasks%)")
 end

@@ -213,7 +213,7 @@ function TestDump:test_every_task_stands_below_its_owner()
 
   lu.assertEquals(#lines, 5)
   lu.assertStrContains(lines[1], "  main runs at HERE (spawned at the command")
-  lu.assertStrMatches(lines[2], '    t%d+ "boss" waits for 1 tasks of the ' ..
+  lu.assertStrMatches(lines[2], '    t%d+ "boss" waits for 1 task of the ' ..
     "group opened at HERE at HERE %(spawned at HERE%)")
   lu.assertStrMatches(lines[3], "      t%d+ waits for sleep until .*")
   lu.assertStrMatches(lines[4],
