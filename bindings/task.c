@@ -145,6 +145,31 @@ static int task_current(lua_State *L) {
   return 1;
 }
 
+/* caught() -> string | nil
+ *
+ * The traceback of the error that a protected call of this task has caught
+ * last, from where it was raised up to the innermost group or time limit that
+ * it came through; with the task that it came from, where that was another.
+ * Nothing between may have raised. */
+static int task_caught(lua_State *L) {
+  const art_task *task = art_task_of(L);
+  const art_trace *trace = task != NULL ? task->trace : NULL;
+
+  if (trace == NULL || trace->text == NULL)
+    lua_pushnil(L);
+  else if (trace->origin != NULL)
+    lua_pushfstring(L, "%s\n%s", trace->origin, trace->text);
+  else
+    lua_pushstring(L, trace->text);
+  return 1;
+}
+
+/* raise_again(err): raises what was caught, with the traceback it had */
+static int task_raise_again(lua_State *L) {
+  lua_settop(L, 1);
+  art_raise_again(L);
+}
+
 static int compare_ids(const void *a, const void *b) {
   const art_task *const *x = a, *const *y = b;
 
@@ -214,9 +239,11 @@ static int task_exit(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"can_block", task_can_block},
+    {"caught", task_caught},
     {"current", task_current},
     {"exit", task_exit},
     {"pcall_all", art_pcall_all},
+    {"raise_again", task_raise_again},
     {"spawn", task_spawn},
     {"tasks", task_tasks},
     {NULL, NULL},

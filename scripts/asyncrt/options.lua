@@ -63,15 +63,26 @@ local function shown(value)
   return type(value) == "number" and tostring(value) or type(value)
 end
 
---- Raises at the line that has called the library.
-function options.raise(message)
-  local level = 2
+-- The level of the line that has called the library, in the calling function.
+local function outside()
+  local level = 3
   local info = debug.getinfo(level, "S")
   while info and (info.what == "C" or info.source:find("^@asyncrt[/.]")) do
     level = level + 1
     info = debug.getinfo(level, "S")
   end
-  error(message, level)
+  return level - 1
+end
+
+--- Raises at the line that has called the library.
+function options.raise(message)
+  error(message, outside())
+end
+
+--- "file.lua:3": the line that has called the library.
+function options.site()
+  local info = debug.getinfo(outside(), "Sl")
+  return info and ("%s:%d"):format(info.short_src, info.currentline) or "?"
 end
 
 --- Raises where argument number `arg` of the function `name` is no string.

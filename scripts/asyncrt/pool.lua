@@ -5,15 +5,22 @@
 local heap = require("asyncrt.heap")
 local options = require("asyncrt.options")
 local rt = require("asyncrt")
+local task = require("asyncrt.core.task")
 
 local ANY = {} -- stands for the key of the jobs that have none
+local SUCCEEDED = { true }
+local CANCELLED = { false, "cancelled", "cancelled", n = 3 }
 
 ---@class asyncrt.pool.Options
 ---@field queue number? how many jobs may wait; as many as workers by default
 ---@field results ("completed"|"submitted")? the order in which results are kept
 ---@field on_error asyncrt.OnError? what a failed job does; "log" by default;
 ---  where results are kept, errors are among them
----@field retries integer? how often a job that fails is tried again; 0
+---@field timeout number? seconds that each attempt of a job may take
+---@field retries number? how often a job that fails is tried again; 0, or as
+---  often as `retry` says
+---@field retry (fun(err: any, attempt: integer, code: string?): boolean)? asked
+---  after each attempt that failed whether there is to be another
 ---@field backoff number? seconds, at most, before the first retry; 1
 ---@field max_backoff number? seconds, at most, before any retry; 60
 ---@field per_key number? jobs of one key at once; math.huge by default
@@ -41,7 +48,9 @@ local ANY = {} -- stands for the key of the jobs that have none
 ---@field number integer
 ---@field attempts integer
 ---@field permit asyncrt.Permit? where there is a limit to what waits
----@field outcome table? what pcall said of the last attempt
+---@field outcome table? of the last attempt, once it is over: true and what
+---  the handler returned, or false, the error, its code, its traceback
+---@field again boolean? the last attempt failed, and there is to be another
 ---@field at number? when it is tried again
 local Job = {}
 
@@ -55,6 +64,7 @@ local Job = {}
 ---@field private changed asyncrt.Cond the dispatcher has something to do
 ---@field private idle asyncrt.Cond no job is left
 ---@field private closed asyncrt.Latch
+---@field private stopped boolean what waits was dropped
 ---@field private outbox asyncrt.Channel? of jobs that are done
 ---@field private counts table<string, integer>
 local Pool = {}
@@ -146,23 +156,55 @@ end
 --- # Jobs
 
 -- The handler's own tasks belong to the job: it ends after them.
-local function attempt(job)
-  return rt.group(function() return job.pool.handler(job.value) end)
+local function call_handler(job)
+  return rt.group(function()
+    return true, job.pool.handler(job.value, job.attempts)
+  end)
 end
 
-local function may_retry(job)
-  return job.attempts <= job.pool.options.retries
+-- True and what the handler returns, or nil where its time was up.
+local function attempt(job)
+  local limit = job.pool.options.timeout
+  if limit == math.huge then return call_handler(job) end
+  return rt.timeout(limit, call_handler, job)
+end
+
+local function may_retry(job, err, code)
+  local limits = job.pool.options
+  return job.attempts <= limits.retries and
+    (not limits.retry or limits.retry(err, job.attempts, code))
+end
+
+local function fail(job, err, code)
+  local self, trace = job.pool, nil
+  if self.outbox and not code then trace = task.caught() end
+  local asked, again = pcall(may_retry, job, err, code)
+  if not asked then err, code, trace = again, nil, nil end
+  job.again = asked and again and not self.stopped
+  if job.again then return end
+  job.outcome = { false, err, code, trace, n = 4 }
+  if self.outbox then return end
+  -- It is the group's, with the traceback it has.
+  if asked and not code then task.raise_again(err) end
+  error(err, 0)
+end
+
+local function conclude(job, ok, completed, ...)
+  if ok and completed then
+    job.outcome = job.pool.outbox and table.pack(true, ...) or SUCCEEDED
+  elseif ok then
+    fail(job, ("timeout: the job took longer than %g s")
+      :format(job.pool.options.timeout), "timeout")
+  else
+    fail(job, completed)
+  end
 end
 
 local function run(job)
   local _ <close> = job
   job.attempts = job.attempts + 1
-  if job.pool.outbox or may_retry(job) then
-    job.outcome = table.pack(pcall(attempt, job))
-  else
-    attempt(job) -- an error is the group's, with its traceback
-    job.outcome = { true }
-  end
+  job.again = nil
+  conclude(job, pcall(attempt, job))
 end
 
 -- Full jitter: clients that failed together do not come back together.
@@ -192,11 +234,11 @@ end
 -- A job without an outcome was cancelled.
 local function settle(self, job, outcome)
   local counts = self.counts
-  local count = outcome and outcome[1] and "done" or "failed"
+  local count = outcome and (outcome[1] and "done" or "failed") or "cancelled"
   counts[count] = counts[count] + 1
   counts.unfinished = counts.unfinished - 1
   if self.outbox then
-    job.outcome = outcome or { false, "cancelled", n = 2 }
+    job.outcome = outcome or CANCELLED
     counts.unread = counts.unread + 1
     deliver(self, job)
   elseif job.permit then
@@ -206,22 +248,45 @@ local function settle(self, job, outcome)
 end
 
 local function leave(self, job)
-  local key, outcome = self.keys[job.key], job.outcome
+  local key = self.keys[job.key]
   self.counts.active = self.counts.active - 1
   key.active = key.active - 1
   place(self, key)
-  if outcome and not outcome[1] and may_retry(job) then
+  if job.again then
     self.counts.retried = self.counts.retried + 1
     job.at = rt.now() + backoff(job)
     self.later:push(job)
   else
-    settle(self, job, outcome)
+    settle(self, job, job.outcome)
   end
   self.changed:notify()
 end
 
 function Job:__close()
   leave(self.pool, self)
+end
+
+--- # Dropping
+
+-- Takes away all jobs that wait, in the order of their submission: those of
+-- the keys, and those that are to be tried again.
+local function take_all(self)
+  local jobs = {}
+  for _, key in pairs(self.keys) do
+    if key.heap then key.heap:remove(key) end
+    while key.jobs:top() do jobs[#jobs + 1] = key.jobs:pop() end
+  end
+  while self.later:top() do jobs[#jobs + 1] = self.later:pop() end
+  table.sort(jobs, function(a, b) return a.number < b.number end)
+  return jobs
+end
+
+-- No more jobs, whoever submits them, and none of those that wait.
+local function drop(self)
+  self.stopped = true
+  self.closed:set()
+  for _, job in ipairs(take_all(self)) do settle(self, job, nil) end
+  self.changed:notify()
 end
 
 --- # The dispatcher
@@ -244,20 +309,14 @@ local function dispatch(self, tasks)
   end
 end
 
-local function finish(self)
-  self.closed:set()
-  self.ended = true
-  if self.outbox then
-    -- Where jobs are left, the dispatcher was cancelled.
-    self.outbox:close(self.counts.unfinished > 0 and "cancelled" or nil)
-  end
-  self.idle:notify_all()
-end
-
 local End = {}
 
-function End:__close()
-  finish(self.pool)
+-- An end that nobody asked for is an error to who takes the results.
+function End:__close(err)
+  local pool = self.pool
+  local reason = err ~= nil and not pool.stopped and "cancelled" or nil
+  drop(pool)
+  if pool.outbox then pool.outbox:close(reason) end
 end
 
 local function supervise(self)
@@ -286,7 +345,9 @@ local new_options = {
   per_key = "positive",
   queue = "count",
   results = check_order,
-  retries = "integer",
+  retries = "count",
+  retry = "callable",
+  timeout = "seconds",
 }
 
 local defaults = {
@@ -295,16 +356,17 @@ local defaults = {
   max_backoff = 60,
   on_error = "log",
   per_key = math.huge,
-  retries = 0,
+  timeout = math.huge,
 }
 
 local pool = {}
 
---- Starts a pool that calls `handler(job)` for each job, at most `workers` of
---- them at once, each in a task of its own. `local p <close> = pool.new(…)`
---- waits for every job at the end of the block, as a group does.
+--- Starts a pool that calls `handler(job, attempt)` for each job, at most
+--- `workers` of them at once, each in a task of its own.
+--- `local p <close> = pool.new(…)` waits for every job at the end of the block,
+--- as a group does.
 ---@param workers integer at least 1
----@param handler fun(job: any): ...
+---@param handler fun(job: any, attempt: integer): ...
 ---@param given asyncrt.pool.Options?
 ---@return asyncrt.Pool
 function pool.new(workers, handler, given)
@@ -319,9 +381,11 @@ function pool.new(workers, handler, given)
   if given and given.results and given.on_error then
     error("bad argument #3 to 'new' (option 'on_error': errors are results)", 2)
   end
-  local limits = { queue = workers }
+  local limits = { queue = workers,
+    retries = given and given.retry and math.huge or 0 }
   for name, value in pairs(defaults) do limits[name] = value end
   for name, value in pairs(given or {}) do limits[name] = value end
+  local name = " of the pool made at " .. options.site()
   local self = setmetatable({
     workers = workers,
     handler = handler,
@@ -329,16 +393,17 @@ function pool.new(workers, handler, given)
     keys = {},
     ready = heap.new(key_before),
     later = heap.new(due_before),
-    changed = rt.cond(),
-    idle = rt.cond(),
-    closed = rt.event(),
-    ended = false,
-    outbox = limits.results and rt.channel(math.huge, "results"),
+    changed = rt.cond("jobs, or the close," .. name),
+    idle = rt.cond("the end of the jobs" .. name),
+    closed = rt.event("the close" .. name),
+    stopped = false,
+    outbox = limits.results and rt.channel(math.huge, "results" .. name),
     held = limits.results == "submitted" and {} or nil,
     next_result = 1,
     turn = 0,
     counts = {
       active = 0,
+      cancelled = 0,
       done = 0,
       failed = 0,
       retried = 0,
@@ -348,11 +413,12 @@ function pool.new(workers, handler, given)
     },
   }, Pool)
   if limits.queue < math.huge then
-    self.room = { permit = rt.semaphore(workers + limits.queue),
-      closed = self.closed }
+    self.room = { rt.semaphore(workers + limits.queue, "room" .. name),
+      self.closed }
   end
   -- What a handler calls is known by this binding.
-  self.task = rt.with(self, true, rt.spawn, supervise, self)
+  self.task = rt.with(self, true, rt.spawn_with, { name = "pool" }, supervise,
+    self)
   return self
 end
 
@@ -361,7 +427,7 @@ local submit_options = { key = "any", priority = "number" }
 -- A closed pool still takes what its own jobs submit.
 local function accepts(self, inside)
   return not self.closed:is_set() or
-    (inside and not self.ended and self.counts.unfinished > 0)
+    (inside and not self.stopped and self.counts.unfinished > 0)
 end
 
 --- Adds a job, once there is room. Called by a job of this pool it never waits:
@@ -407,17 +473,22 @@ function Pool:close()
   return first
 end
 
---- Drops the jobs that wait and cancels those that run. Never waits.
+--- No more jobs at all: drops those that wait and lets those that run end.
+--- Never waits.
+function Pool:stop()
+  drop(self)
+end
+
+--- The same, and cancels those that run. Never waits.
 function Pool:cancel()
-  self.closed:set()
+  drop(self)
   self.task:cancel()
 end
 
---- Waits until every job that was submitted is done; the pool stays open.
---- [wait]
+--- Waits until no job is left; the pool stays open if it is. [wait]
 function Pool:wait()
   if rt.get(self) then error("a job cannot wait for its own pool", 2) end
-  while self.counts.unfinished > 0 and not self.ended do self.idle:wait() end
+  while self.counts.unfinished > 0 do self.idle:wait() end
 end
 
 local function next_result(self)
@@ -431,9 +502,11 @@ local function next_result(self)
   return job.value, table.unpack(job.outcome, 1, job.outcome.n)
 end
 
---- For each job that is done: the job, true and what the handler returned, or
---- false and its error. The loop ends once the pool is closed and every result
---- was taken; it raises where the pool was cancelled. [wait]
+--- For each job that is over: the job, true and what the handler returned, or
+--- false, its error, a code ("timeout", "cancelled" or nil) and the traceback
+--- of the error. The loop ends once the pool is closed, stopped or cancelled
+--- and every result was taken; it raises where the pool was cancelled with the
+--- task or group that it belongs to. [wait]
 ---@return fun(self: asyncrt.Pool): any, boolean, ...
 ---@return asyncrt.Pool
 function Pool:results()
@@ -449,6 +522,7 @@ end
 ---@field waiting integer for a worker, for their key, or to be tried again
 ---@field done integer
 ---@field failed integer for good
+---@field cancelled integer while they ran, or before
 ---@field retried integer how often a job was tried again
 ---@field unread integer results that nobody has taken
 
@@ -461,6 +535,7 @@ function Pool:stats()
     waiting = counts.unfinished - counts.active,
     done = counts.done,
     failed = counts.failed,
+    cancelled = counts.cancelled,
     retried = counts.retried,
     unread = counts.unread,
   }

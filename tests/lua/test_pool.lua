@@ -168,9 +168,48 @@ function TestJobs:test_statistics()
   end, { results = "completed", queue = 9 })
   for _, seconds in ipairs({ 1, 2, 3, 1 }) do p:submit(seconds) end
 
-  lu.assertEquals(p:stats(), { workers = 2, active = 0, waiting = 4, done = 0, failed = 0, retried = 0, unread = 0 })
+  local function stats(given)
+    for name, value in pairs(given) do lu.assertEquals(p:stats()[name], value, name) end
+  end
+  stats({ workers = 2, active = 0, waiting = 4, done = 0, failed = 0, cancelled = 0, retried = 0, unread = 0 })
   rt.sleep(2.5)
-  lu.assertEquals(p:stats(), { workers = 2, active = 2, waiting = 0, done = 1, failed = 1, retried = 0, unread = 2 })
+  stats({ workers = 2, active = 2, waiting = 0, done = 1, failed = 1, cancelled = 0, retried = 0, unread = 2 })
+  p:submit(1)
+  p:cancel()
+  stats({ active = 2, waiting = 0, failed = 1, cancelled = 1, unread = 3 })
+  p:wait()
+  stats({ active = 0, waiting = 0, done = 1, failed = 1, cancelled = 3, unread = 5 })
+end
+
+function TestJobs:test_reports_say_in_words_what_is_waited_for()
+  local p <close> = pool.new(1, function() end, { results = "completed", queue = 0 })
+  local made = "of the pool made at [^\n]*test_pool.lua:" .. debug.getinfo(1, "l").currentline - 1
+  local submitter = rt.spawn(function()
+    for i = 1, 2 do p:submit(i) end
+  end)
+  rt.sleep(1)
+
+  lu.assertStrMatches(rt.dump(), '.*"pool" waits for cond "jobs, or the close, ' .. made .. '".*')
+  lu.assertStrMatches(rt.dump(), '.*acquire semaphore "room ' .. made .. '", event "the close ' .. made .. '".*')
+  p:cancel()
+  lu.assertEquals({ submitter:join() }, { true })
+  local other <close> = pool.new(1, function() end, { results = "completed" })
+  local reader = rt.spawn(results_of, other)
+  rt.yield()
+  lu.assertStrMatches(rt.dump(), '.*waits for recv "results of the pool made at .*')
+  reader:cancel()
+end
+
+function TestJobs:test_the_handler_is_told_which_attempt_it_is()
+  local attempts = {}
+  local p <close> = pool.new(1, function(job, attempt, ...)
+    attempts[#attempts + 1] = { job, attempt, select("#", ...) }
+    if attempt < 3 then error("not yet") end
+  end, { retries = 5 })
+  p:submit("a")
+  p:wait()
+
+  lu.assertEquals(attempts, { { "a", 1, 0 }, { "a", 2, 0 }, { "a", 3, 0 } })
 end
 
 TestOrder = {}
@@ -374,7 +413,152 @@ function TestFailures:test_under_fail_the_first_error_ends_all_and_is_raised()
   lu.assertEquals(log, { "bad cancelled", "good cancelled" })
 end
 
-function TestFailures:test_a_job_that_is_cancelled_alone_has_failed()
+TestTimeout = {}
+
+function TestTimeout:test_each_attempt_has_a_limit()
+  local log, starts = {}, {}
+  local p <close> = pool.new(1, function(_, attempt)
+    starts[attempt] = rt.now()
+    local _ <close> = closer(log, attempt)
+    rt.spawn(function()
+      local _ <close> = closer(log, attempt .. "'s task")
+      rt.sleep(9)
+    end)
+    rt.sleep(attempt == 1 and 9 or 1.4)
+  end, { timeout = 1.5, retries = 1, backoff = 0, results = "completed" })
+  p:submit("job")
+  p:close()
+  local got = {}
+  for job, ok, message, code, trace in p:results() do got[#got + 1] = { job, ok, message, code, tostring(trace) } end
+
+  lu.assertEquals(got, { { "job", false, "timeout: the job took longer than 1.5 s", "timeout", "nil" } })
+  lu.assertEquals(starts[2] - starts[1], 1.5)
+  lu.assertEquals(log, { "1's task cancelled", "1 cancelled", "2", "2's task cancelled" })
+end
+
+function TestTimeout:test_who_is_in_time_keeps_its_results()
+  local p <close> = pool.new(1, function(job)
+    rt.sleep(job)
+    return nil, "timeout", nil
+  end, { timeout = 1, results = "completed" })
+  p:submit(0.9)
+  p:close()
+  local got
+  for _, ok, a, b, c in p:results() do got = table.pack(ok, a, b, c) end
+
+  lu.assertEquals(got, table.pack(true, nil, "timeout", nil))
+end
+
+function TestTimeout:test_it_is_an_error_where_no_results_are_kept()
+  local errors = {}
+  do
+    local p <close> = pool.new(1, rt.sleep, { timeout = 1, on_error = function(err) errors[#errors + 1] = err end })
+    p:submit(2)
+  end
+
+  lu.assertEquals(errors, { "timeout: the job took longer than 1 s" })
+end
+
+TestRetry = {}
+
+function TestRetry:test_a_function_says_whether_to_try_again()
+  local asked = {}
+  local p <close> = pool.new(4, function(job, attempt)
+    if job == "slow" then rt.sleep(9) end
+    if attempt <= 3 then error(job, 0) end
+  end, {
+    results = "submitted",
+    timeout = 1,
+    retry = function(...)
+      asked[#asked + 1] = table.concat({ ... }, " ")
+      return (...) ~= "never"
+    end,
+  })
+  for _, job in ipairs({ "often", "never" }) do p:submit(job) end
+  p:wait()
+
+  lu.assertEquals(sorted(asked), { "never 1", "often 1", "often 2", "often 3" })
+  asked = {}
+  p:submit("slow")
+  rt.sleep(1.1)
+  lu.assertEquals(asked, { "timeout: the job took longer than 1 s 1 timeout" })
+  p:stop()
+  lu.assertEquals(results_of(p), { "often true nil", "never false never", "slow false cancelled" })
+end
+
+function TestRetry:test_it_is_asked_no_more_often_than_there_are_retries()
+  local asked = 0
+  local p <close> = pool.new(1, function() error("no", 0) end, { retries = 2, results = "completed",
+    retry = function()
+      asked = asked + 1
+      return true
+    end })
+  p:submit(1)
+  p:close()
+
+  lu.assertEquals(results_of(p), { "1 false no" })
+  lu.assertEquals({ asked, p:stats().retried }, { 2, 2 })
+end
+
+function TestRetry:test_its_own_error_is_that_of_the_job()
+  local errors = {}
+  local function retry() error("in retry", 0) end
+  do
+    local p <close> = pool.new(1, error, { retry = retry, on_error = function(err) errors[#errors + 1] = err end })
+    p:submit("a")
+  end
+  local p <close> = pool.new(1, error, { retry = retry, results = "completed" })
+  p:submit("b")
+  p:close()
+
+  lu.assertEquals(errors, { "in retry" })
+  lu.assertEquals(results_of(p), { "b false in retry" })
+end
+
+TestTraceback = {}
+
+local function buggy(job)
+  local text = "line " .. debug.getinfo(1, "l").currentline + 1
+  if job == "here" then error({ text }) end
+  rt.spawn(function() error({ text }) end)
+end
+
+local function traces_of(given)
+  local p <close> = pool.new(1, buggy, given)
+  for _, job in ipairs({ "here", "in a task" }) do p:submit(job) end
+  p:close()
+  local traces = {}
+  for _, ok, err, code, trace in p:results() do
+    lu.assertEquals({ ok, type(err), code }, { false, "table" })
+    traces[#traces + 1] = trace
+  end
+  return traces
+end
+
+function TestTraceback:test_results_have_that_of_the_error()
+  for _, limit in ipairs({ 9, math.huge }) do
+    local here, task = table.unpack(traces_of({ results = "completed", timeout = limit }))
+    local line = debug.getinfo(buggy, "S").linedefined
+
+    lu.assertStrContains(here, "stack traceback:\n")
+    lu.assertStrContains(here, "test_pool.lua:" .. line + 2)
+    lu.assertStrMatches(task, "task t%d+ %(spawned at .*")
+    lu.assertStrContains(task, "test_pool.lua:" .. line + 3)
+  end
+end
+
+function TestTraceback:test_the_last_attempt_fails_with_its_own_where_none_are_kept()
+  local task
+  local given = { retry = function() return false end, on_error = function(_, failed) task = failed end }
+  local p <close> = pool.new(1, buggy, given)
+  p:submit("here")
+  p:wait()
+  rt.yield()
+
+  lu.assertStrContains(task:where(), "test_pool.lua:" .. debug.getinfo(buggy, "S").linedefined + 2)
+end
+
+function TestFailures:test_a_job_that_is_cancelled_alone_is_not_tried_again()
   local running
   local p <close> = pool.new(2, function(job)
     if job == 1 then running = rt.current() end
@@ -464,7 +648,154 @@ function TestEnd:test_cancel_drops_what_waits_and_runs_the_closers()
   lu.assertEquals(timed(p.wait, p), 0.0)
   lu.assertEquals(sorted(log), { "1 cancelled", "2 cancelled" })
   lu.assertEquals({ p:submit(6) }, { nil, "closed" })
-  lu.assertErrorMsgContains("the pool was cancelled", results_of, p)
+  lu.assertEquals(sorted(results_of(p)),
+    { "1 false cancelled", "2 false cancelled", "3 false cancelled", "4 false cancelled", "5 false cancelled" })
+end
+
+function TestEnd:test_cancel_ends_the_loop_after_every_job_was_handed_out()
+  for _, order in ipairs({ "completed", "submitted" }) do
+    local p <close> = pool.new(2, function(job) rt.sleep(job) end, { queue = 10, results = order })
+    for i = 1, 6 do p:submit(i) end
+    rt.spawn(function()
+      rt.sleep(2.5)
+      p:cancel()
+    end)
+    local time, results = timed(results_of, p)
+
+    lu.assertEquals(time, 2.5)
+    lu.assertEquals(sorted(results), { "1 true nil", "2 true nil", "3 false cancelled", "4 false cancelled",
+      "5 false cancelled", "6 false cancelled" })
+  end
+end
+
+function TestEnd:test_stop_drops_what_waits_and_lets_the_others_end()
+  local log = {}
+  local p <close> = busy_pool(log)
+  for i = 1, 4 do p:submit(i) end
+  rt.sleep(1)
+  p:stop()
+  p:stop()
+
+  lu.assertEquals(p:stats().waiting, 0)
+  lu.assertEquals({ p:submit(5) }, { nil, "closed" })
+  local time, results = timed(results_of, p)
+  lu.assertEquals(time, 9.0)
+  lu.assertEquals(results, { "3 false cancelled", "4 false cancelled", "1 true nil", "2 true nil" })
+  lu.assertEquals(log, { "1", "2" })
+end
+
+function TestEnd:test_after_a_stop_the_results_are_still_in_order()
+  local p <close> = pool.new(2, function(job)
+    rt.sleep(job)
+    return rt.cancelled()
+  end, { queue = 10, results = "submitted", per_key = 1, key_delay = 1 })
+  for i = 5, 1, -1 do p:submit(i, { key = i // 2 }) end
+  rt.sleep(1)
+  p:stop()
+
+  lu.assertEquals(results_of(p),
+    { "5 true false", "4 false cancelled", "3 true false", "2 false cancelled", "1 false cancelled" })
+end
+
+function TestEnd:test_a_stop_ends_submit_also_that_of_a_job()
+  local p
+  p = pool.new(1, function(job)
+    rt.sleep(1)
+    return select(2, p:submit(job + 1))
+  end, { queue = 0, results = "completed" })
+  local _ <close> = p
+  p:submit(1)
+  local blocked = rt.spawn(p.submit, p, 9)
+  rt.yield()
+  p:stop()
+
+  lu.assertEquals({ blocked:join() }, { true, nil, "closed" })
+  lu.assertEquals(results_of(p), { "1 true closed" })
+end
+
+function TestEnd:test_a_stop_lets_nothing_be_tried_again()
+  local p <close> = pool.new(2, function(job)
+    rt.sleep(job)
+    error("no", 0)
+  end, { results = "submitted", retries = 9, backoff = 99 })
+  p:submit(1)
+  p:submit(3)
+  rt.sleep(2)
+  p:stop()
+
+  lu.assertEquals(timed(results_of, p), 1.0)
+  lu.assertEquals({ p:stats().cancelled, p:stats().failed, p:stats().retried }, { 1, 1, 1 })
+end
+
+function TestEnd:test_a_job_that_is_cancelled_when_tried_again_has_not_failed()
+  local p <close> = pool.new(1, function(_, attempt)
+    if attempt == 1 then error("first", 0) end
+    rt.sleep(99)
+  end, { results = "completed", retries = 9, backoff = 0 })
+  p:submit(1)
+  rt.sleep(1)
+  p:cancel()
+
+  lu.assertEquals(results_of(p), { "1 false cancelled" })
+  lu.assertEquals({ p:stats().retried, p:stats().cancelled }, { 1, 1 })
+end
+
+function TestEnd:test_wait_waits_for_the_closers_of_cancelled_jobs()
+  local p <close> = pool.new(1, function()
+    local _ <close> = setmetatable({}, { __close = function() rt.shield(math.huge, rt.sleep, 3) end })
+    rt.sleep(99)
+  end)
+  p:submit(1)
+  rt.sleep(1)
+  p:cancel()
+
+  lu.assertEquals(timed(p.wait, p), 3.0)
+end
+
+function TestEnd:test_what_is_dropped_is_handed_out_in_the_order_of_submission()
+  local p <close> = pool.new(1, rt.sleep, { queue = 100, results = "completed" })
+  local expected = {}
+  for i = 1, 50 do
+    p:submit(i, { key = "key " .. i % 20, priority = i % 3 })
+    expected[i] = i .. " false cancelled"
+  end
+  p:stop()
+
+  lu.assertEquals(results_of(p), expected)
+end
+
+function TestEnd:test_stop_and_break_end_the_block_early()
+  local time = timed(function()
+    local p <close> = pool.new(1, function(job)
+      rt.sleep(1)
+      return job
+    end, { results = "completed", queue = 100 })
+    for i = 1, 100 do p:submit(i) end
+    for job in p:results() do
+      if job == 3 then
+        p:stop()
+        break
+      end
+    end
+  end)
+
+  lu.assertEquals(time, 3.0)
+end
+
+function TestEnd:test_who_takes_results_is_told_of_a_cancel_from_outside()
+  local p
+  rt.group(function(g)
+    p = pool.new(1, rt.sleep, { results = "completed", queue = 9 })
+    for i = 1, 3 do p:submit(i) end
+    rt.sleep(1.5)
+    g:cancel()
+  end)
+  local jobs = {}
+
+  lu.assertErrorMsgContains("the pool was cancelled", function()
+    for job, _, _, code in p:results() do jobs[#jobs + 1] = job .. tostring(code) end
+  end)
+  lu.assertEquals(sorted(jobs), { "1nil", "2cancelled", "3cancelled" })
 end
 
 function TestEnd:test_an_error_in_the_block_cancels_and_waits()
@@ -545,10 +876,12 @@ function TestMisuse:test_bad_arguments_are_named_where_they_are()
     { "bad argument #3 to 'new' %(table expected, got number%)", pool.new, 1, f, 2 },
     { "unknown option 'worker'", pool.new, 1, f, { worker = 1 } },
     { "unknown option %[1%]", pool.new, 1, f, { 1 } },
-    { "option 'retries': non%-negative integer expected, got 0.5", pool.new, 1, f, { retries = 0.5 } },
+    { "option 'retries': non%-negative integer or math.huge expected, got 0.5", pool.new, 1, f, { retries = 0.5 } },
     { "option 'per_key': positive integer", pool.new, 1, f, { per_key = 0 } },
     { "option 'queue': non%-negative integer or", pool.new, 1, f, { queue = -1 } },
     { "option 'backoff': non%-negative number of seconds", pool.new, 1, f, { backoff = 0 / 0 } },
+    { "option 'timeout': non%-negative number of seconds", pool.new, 1, f, { timeout = -1 } },
+    { "option 'retry': function expected, got 3", pool.new, 1, f, { retry = 3 } },
     { "option 'results': \"completed\" or", pool.new, 1, f, { results = "sorted" } },
     { "option 'on_error': .* got string", pool.new, 1, f, { on_error = "ignore" } },
     { "option 'on_error': errors are results", pool.new, 1, f, { on_error = "log", results = "completed" } },

@@ -6,7 +6,11 @@
 ---@field results ("completed"|"submitted")? keeps results, in this order
 ---@field on_error asyncrt.OnError? what a failed job does, "log" by default;
 ---  not where results are kept
----@field retries integer? how often a job that fails is tried again; 0
+---@field timeout number? seconds, for each attempt of a job
+---@field retries number? how often a job that fails is tried again; 0, or with
+---  `retry` math.huge
+---@field retry (fun(err: any, attempt: integer, code: "timeout"?): boolean)?
+---  whether to try again after that attempt
 ---@field backoff number? seconds, at most, before the first retry; 1
 ---@field max_backoff number? seconds, at most, before any retry; 60
 ---@field per_key number? jobs of one key at once; math.huge by default
@@ -22,6 +26,7 @@
 ---@field waiting integer for a worker, for their key, or to be tried again
 ---@field done integer
 ---@field failed integer for good
+---@field cancelled integer while they ran, or before
 ---@field retried integer how often a job was tried again
 ---@field unread integer results that nobody has taken
 
@@ -41,14 +46,19 @@ function Pool:submit(job, options) end
 ---@return boolean first false if it was closed already
 function Pool:close() end
 
---- Drops the jobs that wait and cancels those that run. Never waits.
+--- No more jobs at all: drops those that wait, lets end those that run. Never
+--- waits.
+function Pool:stop() end
+
+--- As stop, and cancels the jobs that run. Never waits.
 function Pool:cancel() end
 
 --- [wait] Waits until no job is left; the pool stays open.
 function Pool:wait() end
 
---- For each job: the job, true and the results of the handler, or false and its
---- error. Each step is a [wait].
+--- For each job: the job, true and the results of the handler; or false, its
+--- error, a code ("timeout", "cancelled" or nil) and the error's traceback.
+--- Each step is a [wait].
 ---@return fun(): any, boolean, ...
 function Pool:results() end
 
@@ -58,9 +68,9 @@ function Pool:stats() end
 ---@class asyncrt.pool
 local pool = {}
 
---- Calls `handler(job)` for each job, at most `workers` at once.
+--- Calls `handler(job, attempt)` for each job, at most `workers` at once.
 ---@param workers integer 1 or more
----@param handler fun(job: any): ...
+---@param handler fun(job: any, attempt: integer): ...
 ---@param options asyncrt.pool.Options?
 ---@return asyncrt.Pool
 function pool.new(workers, handler, options) end
