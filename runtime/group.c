@@ -160,6 +160,16 @@ static void record_completed(lua_State *L, art_group *group, int index) {
   art_try(L, add, 2);
 }
 
+/* Whether a task is one of main's own: of those for which main does not end
+ * before they do, though its function may have returned. */
+static bool is_of_main(const art_group *group) {
+  while (group != NULL && group->implicit) {
+    if (group->task->id == 0) return true;
+    group = group->task->group;
+  }
+  return false;
+}
+
 void art_group_left(lua_State *L, art_group *group, art_task *task, int index) {
   asyncrt_op *op, *next;
 
@@ -167,6 +177,9 @@ void art_group_left(lua_State *L, art_group *group, art_task *task, int index) {
   group->count--;
   group->running--;
   if (task->daemon) group->daemons--;
+  if (task->rt->interrupted && task->cancelled && !task->daemon &&
+      is_of_main(group))
+    task->rt->cut_off = true;
   start_pending(group);
   if (group->tracks_completed) record_completed(L, group, index);
   for (op = group->waiters.first; op != NULL; op = next) {

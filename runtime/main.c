@@ -440,7 +440,7 @@ static void handle_interrupt(int signal_number) {
 }
 
 static void on_interruption(uv_async_t *async) {
-  asyncrt_cancel(async->data, "interrupted");
+  asyncrt_cancel(async->data, "interrupted", 128 + interrupted);
 }
 
 static void handle_quit(int signal_number) {
@@ -468,14 +468,39 @@ static void handle(int signal_number, void (*handler)(int)) {
   sigaction(signal_number, &action, NULL);
 }
 
-/* The handlers of a run; also called where a script has given one back. */
+/* What was ignored when the process began, in the background of a script or
+ * under nohup, is to stay so. */
+static sigset_t ignored;
+
+static void find_ignored(void) {
+  struct sigaction action;
+
+  sigemptyset(&ignored);
+  for (int i = 1; i < NSIG; i++)
+    if (sigaction(i, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+      sigaddset(&ignored, i);
+}
+
+static bool is_ignored(int signal_number) {
+  return sigismember(&ignored, signal_number) == 1;
+}
+
+static void handle_unless_ignored(int signal_number, void (*handler)(int)) {
+  handle(signal_number, is_ignored(signal_number) ? SIG_IGN : handler);
+}
+
+/* The handlers of a run; also called where a script has given one back. A
+ * report of the tasks ends nothing, and a script that writes to nobody may have
+ * no other end: these two are there in any case. */
 static void set_handler(int signal_number) {
   switch (signal_number) {
     case SIGINT:
-    case SIGTERM: handle(signal_number, handle_interrupt); break;
+    case SIGTERM: handle_unless_ignored(signal_number, handle_interrupt); break;
     case SIGQUIT: handle(signal_number, handle_quit); break;
     case SIGPIPE: handle(signal_number, handle_broken_pipe); break;
-    default: break;
+    default:
+      if (is_ignored(signal_number)) handle(signal_number, SIG_IGN);
+      break;
   }
 }
 
@@ -543,8 +568,8 @@ static int run(asyncrt *rt, command *cmd) {
   set_handler(SIGTERM);
   set_handler(SIGQUIT);
   status = asyncrt_run(rt, lua_gettop(L) - 1);
-  handle(SIGINT, SIG_DFL);
-  handle(SIGTERM, SIG_DFL);
+  handle_unless_ignored(SIGINT, SIG_DFL);
+  handle_unless_ignored(SIGTERM, SIG_DFL);
   handle(SIGQUIT, SIG_DFL);
   if (cmd->options.trace_hash)
     fprintf(stderr, "trace hash: %016" PRIx64 "\n", asyncrt_trace_hash(rt));
@@ -587,6 +612,7 @@ int main(int argc, char **argv) {
   open_standard_streams();
   raise_descriptor_limit();
   keep_freed_memory();
+  find_ignored();
   set_handler(SIGPIPE);
   status = parse_options(&cmd);
   if (status != ASYNCRT_EXIT_OK) return status;

@@ -602,8 +602,9 @@ art_event_kind art_event_of(lua_State *L, int index,
   return *prepare != NULL ? ART_EVENT_BASE : ART_EVENT_NONE;
 }
 
-void asyncrt_cancel(asyncrt *rt, const char *reason) {
+void asyncrt_cancel(asyncrt *rt, const char *reason, int status) {
   rt->interrupted = true;
+  rt->interrupt_status = status;
   if (rt->main != NULL) art_scope_cancel(&rt->main->base, reason);
 }
 
@@ -727,8 +728,11 @@ void art_main_ended(lua_State *L, asyncrt *rt, art_task *main) {
   if (main->cancelled) {
     const char *reason = art_scope_reason(&main->base);
 
-    if (rt->deadlocks > 0 || rt->requested_status >= 0 || rt->interrupted)
+    if (rt->deadlocks > 0 || rt->requested_status >= 0) return;
+    if (rt->interrupted) {
+      rt->cut_off = true;
       return;
+    }
     art_log("main was cancelled: %s", reason != NULL ? reason : "?");
   } else {
     art_trace_print(L, main->trace, -1);
@@ -749,7 +753,7 @@ int asyncrt_run(asyncrt *rt, int nargs) {
 
   rt->exit_status = ASYNCRT_EXIT_OK;
   rt->deadlocks = 0;
-  rt->interrupted = false;
+  rt->interrupted = rt->cut_off = false;
   rt->next_id = 0;
   rt->tick_now = asyncrt_now(rt);
   if (!art_try(L, start_main, nargs + 1)) {
@@ -763,6 +767,8 @@ int asyncrt_run(asyncrt *rt, int nargs) {
   art_poll_wait(rt, 0);
   art_watch_stop(rt);
   if (rt->requested_status >= 0) return rt->requested_status;
+  if (rt->cut_off && rt->exit_status == ASYNCRT_EXIT_OK)
+    return rt->interrupt_status;
   return rt->exit_status;
 }
 

@@ -88,6 +88,8 @@ struct asyncrt {
   bool ending;           /* main has ended; handles are being closed */
   bool warnings;         /* are printed: what warn("@on") sets */
   bool in_warning;       /* whose last piece has not come yet */
+  bool interrupted;      /* by the host: main may end cancelled */
+  bool cut_off;          /* main, or what it has spawned, did end so */
 
   art_timers timers;
   uint32_t external;   /* armed external ops, and holds */
@@ -98,7 +100,7 @@ struct asyncrt {
   int exit_status;
   int requested_status; /* of rt.exit, or -1 */
   unsigned deadlocks;
-  bool interrupted; /* by a signal: main may end cancelled, with status 0 */
+  int interrupt_status; /* of the run then */
 
   int *anchor_tables;    /* owned; registry references of tables of anchors */
   uint32_t *anchor_next; /* owned; of a free place: the next one */

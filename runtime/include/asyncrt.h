@@ -85,9 +85,11 @@ uv_loop_t *asyncrt_loop(asyncrt *rt);
 /* The runtime that a Lua state belongs to. */
 asyncrt *asyncrt_of(lua_State *L);
 
-/* Cancels the task `main`, and with it every task; closers run. Callable from
- * a libuv callback of the runtime's loop. `reason` must be a literal. */
-void asyncrt_cancel(asyncrt *rt, const char *reason);
+/* Cancels the task `main`, and with it every task; closers run. `status` is
+ * that of the run if this ends `main` before its return, unless the script says
+ * another. Callable from a libuv callback of the runtime's loop. `reason` must
+ * be a literal. */
+void asyncrt_cancel(asyncrt *rt, const char *reason, int status);
 
 /* Tells the runtime that something outside of it, unknown to it, may wake a
  * task (hold) or no longer will (release): while held, a run in which every

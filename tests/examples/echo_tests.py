@@ -12,9 +12,10 @@ LOST = re.compile(r"asyncrt: .*(connection reset by peer|broken pipe)$")
 
 class EchoTests:
     script = None
+    cut_off = False  # by a signal
 
     def setUp(self):
-        server = Server(self.script, "127.0.0.1:0")
+        server = Server(self.script, "127.0.0.1:0", cut_off=self.cut_off)
         self.server = self.enterContext(server)
 
     def stop(self):

@@ -84,11 +84,14 @@ class TestCase(unittest.TestCase):
 
 class Server:
     """A running example whose first line says where it listens. `stop` is to
-    be called before the end of the block: it checks how the example ends."""
+    be called before the end of the block: it checks how the example ends. It
+    is cut off there unless it ends by itself, as net.serve does."""
 
-    def __init__(self, script, *arguments, files=None, options=()):
+    def __init__(self, script, *arguments, files=None, options=(),
+                 cut_off=False):
         self.command = command(script, *arguments, options=options)
         self.files = files
+        self.cut_off = cut_off
         self.errors = tempfile.TemporaryFile(mode="w+")
 
     def __enter__(self):
@@ -138,13 +141,13 @@ class Server:
     def stop(self):
         """Ends it by SIGTERM and returns what it has printed since."""
         self.process.send_signal(signal.SIGTERM)
-        return self.ended()
+        return self.ended(128 + signal.SIGTERM if self.cut_off else 0)
 
-    def ended(self):
+    def ended(self, expected=0):
         """Waits for its end and returns what it has printed since."""
         output = self.process.stdout.read()
         status = self.process.wait()
-        if status != 0:
+        if status != expected:
             raise AssertionError(f"exit status {status}: {self.stderr()}")
         check_free(self.address)
         return output

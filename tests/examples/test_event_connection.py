@@ -11,7 +11,8 @@ class EventConnection(TestCase):
 
     def test_every_client_is_greeted(self):
         example.require("curl", "ncat", "socat")
-        with Server("event_connection.lua", "127.0.0.1:0") as server:
+        with Server("event_connection.lua", "127.0.0.1:0",
+                    cut_off=True) as server:
             port = server.port
             greetings = [
                 self.run_client("curl", "-s", f"telnet://127.0.0.1:{port}"),

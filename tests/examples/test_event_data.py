@@ -7,8 +7,8 @@ from example import Client, Server, TestCase
 
 class EventData(TestCase):
     def setUp(self):
-        self.server = self.enterContext(Server("event_data.lua",
-                                               "127.0.0.1:0"))
+        self.server = self.enterContext(Server(
+            "event_data.lua", "127.0.0.1:0", cut_off=True))
 
     def stop(self):
         self.assertEqual(self.server.stop(), "")

@@ -2,6 +2,7 @@ import collections
 import os
 import pty
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -222,7 +223,7 @@ class Pool(TestCase):
             process.terminate()
             output, errors = process.communicate()
             end.set()
-        self.assertEqual(process.returncode, 0)
+        self.assertEqual(process.returncode, 128 + signal.SIGTERM)
         self.counts(errors.splitlines()[-1])
         self.assertNotRegex(output, "1000 pages")
 

@@ -166,7 +166,7 @@ static void test_op(void) {
 
 /* asyncrt_cancel from a callback unwinds the main task, closers and all. */
 static void on_cancel(uv_timer_t *timer) {
-  asyncrt_cancel(timer->data, "test");
+  asyncrt_cancel(timer->data, "test", 7);
 }
 
 static void test_cancel(void) {
@@ -184,7 +184,7 @@ static void test_cancel(void) {
                "local _ <close> = closer\n"
                "wait()\n"
                "closed = 9") == LUA_OK);
-  CHECK(asyncrt_run(rt, 0) == ASYNCRT_EXIT_OK);
+  CHECK(asyncrt_run(rt, 0) == 7);
   lua_getglobal(L, "closed");
   CHECK(lua_tointeger(L, -1) == 1);
   lua_pop(L, 1);
