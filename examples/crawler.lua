@@ -12,7 +12,8 @@ local options = { jobs = 128, per_host = 8, delay = 0, depth = 100, retries = 3,
 for i = 1, #arg - 1, 2 do
   local name = arg[i]:match("^%-%-(.+)")
   assert(options[name], "unknown option: " .. arg[i])
-  options[name] = tonumber(arg[i + 1]) or arg[i + 1]
+  options[name] = name == "out" and arg[i + 1] or tonumber(arg[i + 1])
+  assert(options[name], arg[i] .. " wants a number, not " .. arg[i + 1])
 end
 local start = url.normalise(arg[#arg], { fragment = false }) or ""
 local origin = start:match("^https?://[^/]+")
@@ -26,14 +27,15 @@ local client = http.client({ timeout = options.timeout, follow = false,
 local answer = assert(client:get(origin .. "/robots.txt", { follow = true }))
 assert(answer.status < 500, "robots.txt: " .. answer.reason)
 local rules = robots.parse(answer.status < 300 and answer:read_all() or "")
-local log = assert(journal.open(options.out))
+local log, host = assert(journal.open(options.out)), { key = origin }
 local delay = math.max(options.delay, rules:crawl_delay("asyncrt") or 0)
-local known, waiting = { [start] = 0 }, {} -- depth, or false; URLs by depth
+local known, waiting = { [start] = 0 }, {} -- depth, or false; pages by depth
 local done, now = {}, { done = 0, failed = 0, active = 0, total = 0 }
 
 local function add(to, depth)
+  local page = { url = to, depth = depth, seconds = 0, found = json.array() }
   waiting[depth], now.total = waiting[depth] or {}, now.total + 1
-  table.insert(waiting[depth], to)
+  table.insert(waiting[depth], page)
 end
 
 local function fetch(page)
@@ -64,16 +66,15 @@ for line in log:lines() do
   for _, to in ipairs(page.found) do known[to] = page.depth + 1 end
 end
 for to, depth in pairs(known) do if depth then add(to, depth) end end
-local bar <close>, depth = progress.bar({ label = "pages" }), 0
+local bar <close>, depth, counts = progress.bar({ label = "pages" }), 0, {}
+local resuming = "resuming from %s (%d pages)"
+if #done > 0 then bar:log(resuming:format(options.out, #done)) end
 while next(waiting) do -- breadth first: found by the shortest path
   rt.sleep(delay)
   local pages = pool.new(options.jobs, fetch, { per_key = options.per_host,
     key_delay = delay, retries = options.retries, queue = math.huge,
     results = "completed" })
-  for _, to in ipairs(waiting[depth] or {}) do
-    pages:submit({ url = to, depth = depth, seconds = 0, found = json.array() },
-      { key = origin })
-  end
+  for _, page in ipairs(waiting[depth] or {}) do pages:submit(page, host) end
   pages:close()
   for page, ok, message in pages:results() do
     page.error = not ok and tostring(message) or nil
@@ -89,7 +90,6 @@ while next(waiting) do -- breadth first: found by the shortest path
   waiting[depth], depth = nil, depth + 1
 end
 bar:finish()
-local counts = {}
 for _, page in ipairs(done) do
   local kind = page.error and "failed" or tostring(page.status)
   counts[kind] = (counts[kind] or 0) + 1

@@ -184,10 +184,14 @@ class Crawler(TestCase):
         later = [line.split()[1] for line in requests[after:]]
         self.assertEqual(paths & set(later), set())
 
-    def test_started_again_it_has_nothing_to_do(self):
+    def test_started_again_it_says_so_and_has_nothing_to_do(self):
         with Site({"/": page("a"), "/a": page("/")}) as site:
-            first = self.crawl(site.url).stdout
-            self.assertEqual(self.crawl(site.url).stdout, first)
+            first = self.crawl(site.url)
+            self.assertNotIn("resuming", first.stderr)
+            again = self.crawl(site.url)
+            self.assertEqual(again.stdout, first.stdout)
+            self.assertEqual(again.stderr.splitlines()[0],
+                             f"resuming from {self.out} (2 pages)")
             self.assertEqual(site.requests, {"/robots.txt": 2, "/": 1, "/a": 1})
 
     def test_what_robots_txt_forbids_is_left(self):
@@ -362,6 +366,7 @@ class Crawler(TestCase):
     def test_misuse(self):
         for arguments, message in [
                 (["--jbos", "3"], "unknown option"),
+                (["--jobs", "x"], "--jobs wants a number, not x"),
                 (["--out", "/nonexistent/x"], "no such file")]:
             with Site({}) as site:
                 done = subprocess.run(
