@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define OPTIONS 2 /* stack index of the table */
 #define URL_FLAGS (CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME)
@@ -89,6 +90,15 @@ static void fail_url(art_transfer *transfer, CURLUcode code,
     art_transfer_fail(transfer, "EINVAL", "not a URL: %s", reason);
 }
 
+/* What is wrong with a URL that libcurl does not parse. */
+static const char *reason_of(CURLUcode code, const char *url) {
+  if ((code == CURLUE_BAD_SCHEME || code == CURLUE_BAD_SLASHES) &&
+      strstr(url, "://") == NULL && strncasecmp(url, "http:", 5) != 0 &&
+      strncasecmp(url, "https:", 6) != 0)
+    return "it has no scheme, such as http://";
+  return curl_url_strerror(code);
+}
+
 /* Parses the URL; false where it is none that can be fetched. */
 static bool read_url(art_transfer *transfer, const char *url, size_t size) {
   char *scheme = NULL;
@@ -100,7 +110,7 @@ static bool read_url(art_transfer *transfer, const char *url, size_t size) {
   if (code == CURLUE_OK)
     code = curl_url_get(transfer->url, CURLUPART_SCHEME, &scheme, 0);
   if (code != CURLUE_OK) {
-    fail_url(transfer, code, curl_url_strerror(code));
+    fail_url(transfer, code, reason_of(code, url));
     return false;
   }
   ok = is_web(scheme);

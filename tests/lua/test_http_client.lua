@@ -469,9 +469,30 @@ function TestRequest:test_misuse_raises_at_the_callers_line()
     function()
       local _ = http.get("http://a", { timeout = -1 })
     end)
-  raises("invalid value of header 'A'", function()
-    local _ = http.get("http://a", { headers = { A = "\n" } })
-  end)
+  for name, f in pairs({
+    ["#2 to 'get'"] = function(options)
+      local _ = http.get("http://a", options)
+    end,
+    ["#3 to 'post'"] = function(options)
+      local _ = http.post("http://a", "", options)
+    end,
+    ["#1 to 'request'"] = function(options)
+      local _ = http.request({ url = "http://a", headers = options.headers })
+    end,
+    ["#1 to 'client'"] = function(options)
+      local _ = http.client(options)
+    end,
+  }) do
+    for problem, headers in pairs({
+      ["invalid value of 'A'"] = { A = "\n" },
+      ["string expected as value of 'A', got table"] = { A = { {} } },
+      ["a name expected, .*, got %[1%]"] = { "X: y" },
+      ["invalid name 'X y'"] = { ["X y"] = "z" },
+    }) do
+      raises("bad argument " .. name .. " %(option 'headers': " .. problem
+        .. "%)", f, { headers = headers })
+    end
+  end
   raises("public_only cannot be checked behind a proxy", function()
     local _ = http.get("http://a", { public_only = true,
       proxy = "http://b:1" })

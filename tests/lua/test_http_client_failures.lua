@@ -41,6 +41,11 @@ end
 
 function TestFailure:test_not_a_url()
   lu.assertEquals(failure(http.get("example.org")), "EINVAL")
+  for _, url in ipairs({ "httpbin.org/x", "localhost:1/x", "/x", "" }) do
+    lu.assertEquals({ http.get(url) }, { nil, ("get %s: not a URL: it has no "
+      .. "scheme, such as http://"):format(url), "EINVAL" })
+  end
+  lu.assertEquals(failure(http.get("http:\\\\a")), "EINVAL")
   lu.assertEquals(failure(http.get("http://")), "EINVAL")
   lu.assertEquals(failure(http.get("http://a\0b/")), "EINVAL")
   lu.assertEquals(failure(http.get("http://a:99999/")), "EINVAL")

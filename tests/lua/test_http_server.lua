@@ -216,6 +216,27 @@ function TestResponse:test_fields_cannot_be_injected()
   lu.assertEquals(#problems, 5)
 end
 
+-- What is returned is no response.
+function TestResponse:test_a_result_without_a_response_is_an_error()
+  local errors = {}
+  local options = { on_error = function(err) errors[#errors + 1] = err end }
+  for _, result in ipairs({ 404, "hello", {} }) do
+    lu.assertStrContains(exchange(GET, function() return result end, options),
+      "HTTP/1.1 500 ")
+    lu.assertEquals(table.remove(errors), ("the handler has sent nothing and "
+      .. "returned a %s value; a response is sent by response:send")
+      :format(type(result)))
+  end
+  for _, handler in ipairs({
+    function(_, res) return res:send("hello") end,
+    function(_, res) res:write("hello") return 404 end,
+    function() return false end,
+  }) do
+    lu.assertStrContains(exchange(GET, handler, options), "HTTP/1.1 200 OK")
+  end
+  lu.assertEquals(errors, {})
+end
+
 function TestResponse:test_misuse_raises()
   exchange(GET, function(_, res)
     res:send("a")

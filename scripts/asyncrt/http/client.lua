@@ -193,38 +193,52 @@ local READ_SIZE = 65536 -- bytes of a streamed body at once
 
 -- --- Fields ---
 
-local function bad_field(format, ...)
-  error(format:format(...), 6)
+--- What the user has called: a function's name, and the number of the argument
+--- that holds the headers.
+---@class asyncrt.http.Call
+---@field [1] string
+---@field [2] integer
+local CLIENT, GET, POST, REQUEST =
+  { "client", 1 }, { "get", 2 }, { "post", 3 }, { "request", 1 }
+
+local function bad_field(call, format, ...)
+  options.raise(("bad argument #%d to '%s' (option 'headers': %s)")
+    :format(call[2], call[1], format:format(...)))
 end
 
-local function check_value(name, value)
+local function check_value(call, name, value)
   local kind = type(value)
   if kind ~= "string" and kind ~= "number" then
-    bad_field("header '%s': string expected, got %s", name, kind)
+    bad_field(call, "string expected as value of '%s', got %s", name, kind)
   end
   value = tostring(value)
   if value:find("[%z\1-\8\10-\31\127]") then
-    bad_field("invalid value of header '%s'", name)
+    bad_field(call, "invalid value of '%s'", name)
   end
   return value
 end
 
 -- Adds a field to those known by their names in lower case: {name, values}, or
 -- {name, false} for one that is not to be sent though it would be otherwise.
-local function set_field(named, name, value)
-  if type(name) ~= "string" or not name:find(TOKEN) then
-    bad_field("invalid header name %q", tostring(name))
+local function set_field(call, named, name, value)
+  if type(name) ~= "string" then
+    bad_field(call, 'a name expected, as in {["X-Name"] = "value"}, got [%s]',
+      type(name) == "number" and name or type(name))
+  elseif not name:find(TOKEN) then
+    bad_field(call, "invalid name '%s'", name)
   end
   local lower = name:lower()
   if lower == "transfer-encoding" then
-    bad_field("the transfer coding of a request is not to be chosen")
+    bad_field(call, "the transfer coding is not to be chosen")
   end
   local values = false
   if type(value) == "table" then
     values = {}
-    for i, each in ipairs(value) do values[i] = check_value(name, each) end
+    for i, each in ipairs(value) do
+      values[i] = check_value(call, name, each)
+    end
   elseif value ~= false then
-    values = { check_value(name, value) }
+    values = { check_value(call, name, value) }
   end
   named[lower] = { name, values }
 end
@@ -395,15 +409,16 @@ local function perform(client, request)
 end
 
 -- The request as asyncrt.core.curl wants it.
-local function prepare(client, method, url, body, given)
+---@param call asyncrt.http.Call
+local function prepare(call, client, method, url, body, given)
   if client.closed then error("the client is closed", 3) end
   local request, named = core.copy(client.defaults), {}
   for name, value in pairs(given or NOTHING) do request[name] = value end
   for name, value in pairs(client.defaults.headers or NOTHING) do
-    set_field(named, name, value)
+    set_field(call, named, name, value)
   end
   for name, value in pairs(given and given.headers or NOTHING) do
-    set_field(named, name, value)
+    set_field(call, named, name, value)
   end
   if request.public_only and request.proxy then
     error("public_only cannot be checked behind a proxy", 3)
@@ -457,7 +472,7 @@ end
 function Client:get(url, given)
   options.check_string("get", 1, url)
   options.check("get", 2, given, known)
-  local request = prepare(self, "GET", url, nil, given)
+  local request = prepare(GET, self, "GET", url, nil, given)
   return perform(self, request)
 end
 
@@ -473,7 +488,7 @@ function Client:post(url, body, given)
   options.check_string("post", 1, url)
   check_body("post", 2, body)
   options.check("post", 3, given, known)
-  local request = prepare(self, "POST", url, body, given)
+  local request = prepare(POST, self, "POST", url, body, given)
   return perform(self, request)
 end
 
@@ -485,7 +500,8 @@ end
 function Client:request(given)
   check_request(given)
   options.check("request", 1, given, known_of_request)
-  local request = prepare(self, method_of(given), given.url, given.body, given)
+  local request = prepare(REQUEST, self, method_of(given), given.url,
+    given.body, given)
   return perform(self, request)
 end
 
@@ -536,6 +552,9 @@ end
 ---@return asyncrt.http.Client
 function client.client(given)
   options.check("client", 1, given, known_of_client)
+  for name, value in pairs(given and given.headers or NOTHING) do
+    set_field(CLIENT, {}, name, value)
+  end
   return new(given or {})
 end
 

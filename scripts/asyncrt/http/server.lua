@@ -162,13 +162,24 @@ local function skip_body(request)
   return false
 end
 
+-- A handler that sends nothing sends an empty response; one that returns what
+-- another library would send means another.
+local function check_result(result, response)
+  if result == nil or type(result) == "boolean" or response:has_begun() then
+    return
+  end
+  error(("the handler has sent nothing and returned a %s value; a response is "
+    .. "sent by response:send"):format(type(result)), 0)
+end
+
 -- Does what the handler has left to do; false where the connection ends.
-local function complete(self, connection, request, response)
+local function complete(self, connection, request, response, result)
   local failure = request.failure
   if failure and failure[3] and not response:has_begun() then
     refuse(self, connection, failure[3], request, failure[1])
     return false
   end
+  check_result(result, response)
   return response:finish() and skip_body(request)
 end
 
@@ -188,10 +199,10 @@ local function answer_all(self, connection, guard)
     end
     guard.request = request
     if is_logged then guard.start = rt.now() end
-    handler(request, response)
+    local result = handler(request, response)
     local goes_on = done(connection)
     if not goes_on and not connection:is_upgraded() then
-      goes_on = complete(self, connection, request, response)
+      goes_on = complete(self, connection, request, response, result)
         and done(connection)
     end
     if is_logged then add_to_log(self, guard, request, guard.start) end
