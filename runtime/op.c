@@ -105,10 +105,26 @@ static const char *blocking_refusal(lua_State *L) {
   return NULL;
 }
 
+/* Whether a finalizer is among the calls of the thread. */
+static bool is_in_finalizer(lua_State *L) {
+  lua_Debug ar;
+  int level;
+
+  for (level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "n", &ar);
+    if (strcmp(ar.namewhat, "metamethod") == 0 && ar.name != NULL &&
+        strcmp(ar.name, "__gc") == 0)
+      return true;
+  }
+  return false;
+}
+
 art_task *art_check_blocking(lua_State *L) {
   art_frame *frame = art_frame_of(L);
 
   if (frame->task == NULL || frame->unyieldable || !lua_isyieldable(L)) {
+    /* The warning of an error in a finalizer has no traceback. */
+    if (is_in_finalizer(L)) art_raise(L, "%s", blocking_refusal(L));
     lua_pushstring(L, blocking_refusal(L));
     lua_error(L);
   }
