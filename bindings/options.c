@@ -14,17 +14,30 @@ static bool is_known(const char *key, const char *const *names) {
   return false;
 }
 
+/* The first name in their order that comes after `last`, or NULL. */
+static const char *name_after(const char *const *names, const char *last) {
+  const char *first = NULL;
+
+  for (; *names != NULL; names++)
+    if (strcmp(*names, last) > 0 &&
+        (first == NULL || strcmp(*names, first) < 0))
+      first = *names;
+  return first;
+}
+
 static _Noreturn void raise_unknown(lua_State *L, int arg, const char *key,
                                     const char *const *names) {
+  const char *name = name_after(names, "");
   luaL_Buffer text;
 
   luaL_buffinit(L, &text);
   luaL_addstring(&text, "unknown option '");
   luaL_addstring(&text, key);
   luaL_addstring(&text, "'; there are ");
-  for (; *names != NULL; names++) {
-    luaL_addstring(&text, *names);
-    if (names[1] != NULL) luaL_addstring(&text, ", ");
+  while (name != NULL) {
+    luaL_addstring(&text, name);
+    name = name_after(names, name);
+    if (name != NULL) luaL_addstring(&text, ", ");
   }
   luaL_pushresult(&text);
   art_raise_argument(L, arg, lua_tostring(L, -1));

@@ -72,6 +72,9 @@ check 7 run a.lua b c
 echo 'a.lua' >expected
 check 7 run a.lua
 
+echo 'bootstrap: built build/release/asyncrt' >expected
+check 0 build
+
 touch build/release/broken
 cat >expected <<'END'
 bootstrap: building build/release: 1/2

@@ -197,7 +197,8 @@ function TestServe:test_a_server_that_cannot_begin_raises()
   end
   lu.assertErrorMsgContains("bad argument #3 to 'serve' (option 'tls': no certificate",
     net.serve, LOOPBACK, echo, { tls = {} })
-  lu.assertErrorMsgContains("bad argument #3 to 'serve' (option 'tls': unknown",
+  lu.assertErrorMsgContains("bad argument #3 to 'serve' (option 'tls': unknown " ..
+    "option 'certs'; there are alpn, ca, cert, client_ca, handshake_timeout, key",
     net.serve, LOOPBACK, echo, { tls = { certs = "x" } })
   lu.assertEquals({ net.listen(LOOPBACK, { tls = { cert = "/nowhere" } }) },
     { nil, "tls cert /nowhere: no such file or directory", "ENOENT" })
