@@ -28,7 +28,11 @@ void tls_set_reason(tls_stream *self, const char *code, const char *format,
 void tls_explain_certificate(tls_stream *self, int problem, X509 *certificate) {
   char names[256];
 
+  if (tls_lacks_memory()) problem = X509_V_ERR_OUT_OF_MEM;
   switch (problem) {
+    case X509_V_ERR_OUT_OF_MEM:
+      tls_set_reason(self, "ENOMEM", "%s", uv_strerror(UV_ENOMEM));
+      break;
     case X509_V_ERR_CERT_HAS_EXPIRED:
       tls_set_reason(self, "ECERT_EXPIRED", "the certificate has expired");
       break;

@@ -342,18 +342,23 @@ static size_t tls_unread(art_stream *stream) {
 
 /* --- Ending --- */
 
-static void say_goodbye(tls_stream *self) {
+/* Returns UV_ENOMEM where the peer will not hear of it. */
+static int say_goodbye(tls_stream *self) {
+  int error = 0;
+
   tls_enter(self, TLS_TALK);
-  SSL_shutdown(self->ssl);
+  if (SSL_shutdown(self->ssl) < 0 && tls_lacks_memory()) error = UV_ENOMEM;
   tls_leave(self);
+  return error;
 }
 
 /* Before the end of the handshake it is left to tls_drive. */
 static int tls_shutdown(art_stream *stream) {
   tls_stream *self = self_of(stream);
+  int error = 0;
 
-  if (self->established && self->error == 0) say_goodbye(self);
-  return self->below->write_error;
+  if (self->established && self->error == 0) error = say_goodbye(self);
+  return error != 0 ? error : self->below->write_error;
 }
 
 /* What has come and was not read, tickets for instance, would make the system
