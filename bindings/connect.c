@@ -87,8 +87,20 @@ static void arm_timer(connecting *self, art_callback_timer *timer,
                       uint64_t at) {
   art_timer_disarm(&self->rt->timers, &timer->timer);
   timer->timer.at = at;
-  if (art_timers_reserve(&self->rt->timers, 1) == 0)
-    art_timer_arm(&self->rt->timers, &timer->timer);
+  art_timer_arm(&self->rt->timers, &timer->timer);
+}
+
+/* Its place in the heap is the one that is held for the op. */
+static void arm_limit(connecting *self, uint64_t at) {
+  arm_timer(self, &self->limit, at);
+}
+
+/* Returns UV_ENOMEM without memory. */
+static int arm_stagger(connecting *self, uint64_t ns) {
+  int error = art_timers_reserve(&self->rt->timers, 1);
+
+  if (error == 0) arm_timer(self, &self->stagger, asyncrt_now(self->rt) + ns);
+  return error;
 }
 
 /* An address of a family that this host has not says less than a refusal. */
@@ -209,21 +221,19 @@ static int start_candidate(connecting *self, int index) {
 static void start_next(connecting *self) {
   while (self->next < self->count) {
     int index = self->next, error = start_candidate(self, index);
-    uint64_t now = asyncrt_now(self->rt);
-
     if (error == UV_EAGAIN && self->candidates[index]->ai_family == AF_UNIX) {
-      arm_timer(self, &self->stagger, now + UNIX_RETRY_NS); /* backlog full */
-      return;
+      error = arm_stagger(self, UNIX_RETRY_NS); /* backlog full */
+      if (error == 0) return;
     }
     self->next++;
     if (error == 0) {
-      if (self->next < self->count)
-        arm_timer(self, &self->stagger, now + STAGGER_NS);
+      /* Without memory for it the next one waits for the failure of this. */
+      if (self->next < self->count) arm_stagger(self, STAGGER_NS);
       return;
     }
     set_error(self, error);
   }
-  if (self->flying == 0) arm_timer(self, &self->limit, 0);
+  if (self->flying == 0) arm_limit(self, 0);
 }
 
 static void on_stagger(art_callback_timer *timer) {
@@ -264,7 +274,7 @@ static void connect_arm(asyncrt_op *op) {
   uint64_t now = asyncrt_now(self->rt);
 
   self->op = op;
-  arm_timer(self, &self->limit, art_deadline(now, self->request.limit));
+  arm_limit(self, art_deadline(now, self->request.limit));
   if (self->request.address.kind != ART_ADDRESS_NAME) {
     add_only_candidate(self);
     start_next(self);

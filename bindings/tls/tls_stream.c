@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TIMERS 2           /* of a stream: `limit` and `later` */
 #define MOST_DRAINED 16    /* calls that empty a stream before it is closed */
 #define MOST_ANSWERS 4096u /* bytes said because the peer wants them */
 
@@ -182,8 +183,7 @@ static void on_later(art_callback_timer *timer) {
 void tls_look_later(tls_stream *self) {
   art_timers *timers = &self->stream.rt->timers;
 
-  if (self->later.timer.heap_index != 0 || art_timers_reserve(timers, 1) != 0)
-    return;
+  if (self->later.timer.heap_index != 0) return;
   self->later.timer.at = asyncrt_now(self->stream.rt);
   art_timer_arm(timers, &self->later.timer);
 }
@@ -377,6 +377,7 @@ static void tls_close(art_stream *stream, bool reset) {
 
   tls_handshake_over(self);
   art_timer_disarm(&stream->rt->timers, &self->later.timer);
+  art_timers_release(&stream->rt->timers, TIMERS);
   if (!reset) {
     say_answers(self);
     if (self->established && self->error == 0 && !stream->shut)
@@ -554,10 +555,13 @@ int tls_open(tls_stream **stream, art_stream *below, tls_scratch *scratch,
   asyncrt *rt = below->rt;
   tls_stream *self;
 
-  if (error == 0) error = art_timers_reserve(&rt->timers, 1);
+  if (error == 0) error = art_timers_hold(&rt->timers, TIMERS);
   if (error != 0) return error;
   self = new_stream(scratch, config, server, name, tls_of(below) != NULL);
-  if (self == NULL) return UV_ENOMEM;
+  if (self == NULL) {
+    art_timers_release(&rt->timers, TIMERS);
+    return UV_ENOMEM;
+  }
   config->users++;
   self->below = below;
   art_stream_init(&self->stream, rt, &tls_type, -1);
