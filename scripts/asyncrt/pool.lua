@@ -158,7 +158,7 @@ end
 -- The handler's own tasks belong to the job: it ends after them.
 local function call_handler(job)
   return rt.group(function()
-    return true, job.pool.handler(job.value, job.attempts)
+    return true, job.pool.handler(job.value)
   end)
 end
 
@@ -361,12 +361,12 @@ local defaults = {
 
 local pool = {}
 
---- Starts a pool that calls `handler(job, attempt)` for each job, at most
+--- Starts a pool that calls `handler(job)` for each job, at most
 --- `workers` of them at once, each in a task of its own.
 --- `local p <close> = pool.new(…)` waits for every job at the end of the block,
 --- as a group does.
 ---@param workers integer at least 1
----@param handler fun(job: any, attempt: integer): ...
+---@param handler fun(job: any): ...
 ---@param given asyncrt.pool.Options?
 ---@return asyncrt.Pool
 function pool.new(workers, handler, given)

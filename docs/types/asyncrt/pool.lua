@@ -68,9 +68,9 @@ function Pool:stats() end
 ---@class asyncrt.pool
 local pool = {}
 
---- Calls `handler(job, attempt)` for each job, at most `workers` at once.
+--- Calls `handler(job)` for each job, at most `workers` at once.
 ---@param workers integer 1 or more
----@param handler fun(job: any, attempt: integer): ...
+---@param handler fun(job: any): ...
 ---@param options asyncrt.pool.Options?
 ---@return asyncrt.Pool
 function pool.new(workers, handler, options) end
