@@ -396,6 +396,9 @@ static void finish(lua_State *L, art_task *task, int index, int results) {
     art_group_left(L, group, task, index);
   }
   if (rt->notes.wanted != 0) art_notes_exited(L, rt, index);
+  /* No hook of the script sees how the thread of an ended task returns. */
+  if (task->root != NULL && lua_gethook(task->root) != NULL)
+    lua_sethook(task->root, NULL, 0, 0);
 }
 
 static int settle(lua_State *L, int ignored);
@@ -565,10 +568,21 @@ static void release(lua_State *L, art_task *task) {
     rt->threads--;
     return;
   }
-  if (lua_gethook(root) != NULL) lua_sethook(root, NULL, 0, 0);
   thread = &rt->idle[rt->idle_count++];
   thread->L = root;
   thread->anchor = task->anchor;
+}
+
+/* Takes the thread from the task whose userdata stands below the error on the
+ * top: that is an anchor of its own again. */
+static void lose_thread(lua_State *L, art_task *task) {
+  asyncrt *rt = task->rt;
+
+  lua_pushvalue(L, -2);
+  art_anchor_set(L, rt, task->anchor);
+  art_frame_set(task->root, &rt->base_frame); /* it may be known elsewhere */
+  task->root = NULL;
+  rt->threads--;
 }
 
 static void ended(lua_State *L, art_task *task, int status) {
@@ -584,7 +598,7 @@ static void ended(lua_State *L, art_task *task, int status) {
   else /* out of memory while the task ended */
     lua_xmove(root, L, 1);
   lua_resetthread(root);
-  task->root = NULL;
+  lose_thread(L, task);
   fail(L, task);
 }
 
