@@ -754,6 +754,7 @@ int asyncrt_run(asyncrt *rt, int nargs) {
   rt->exit_status = ASYNCRT_EXIT_OK;
   rt->deadlocks = 0;
   rt->interrupted = rt->cut_off = false;
+  rt->requested_status = -1;
   rt->next_id = 0;
   rt->tick_now = asyncrt_now(rt);
   if (!art_try(L, start_main, nargs + 1)) {
