@@ -47,7 +47,8 @@ int art_keep_traceback(lua_State *L) {
 void art_raise_again(lua_State *L) {
   art_task *task = art_task_of(L);
 
-  if (task != NULL) task->kept = true;
+  /* That of a cancellation is never kept. */
+  if (task != NULL) task->kept = !art_is_cancelled(L, -1);
   lua_error(L);
   abort(); /* lua_error does not return, but is not declared so */
 }
@@ -271,6 +272,7 @@ static int push_error(lua_State *L, lua_State *co, int by) {
   lua_xmove(co, L, 1);
   if (cancelled) lua_error(L);
   if (by == BY_RESUME) {
+    if (task != NULL) forget_traceback(task);
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
     return 2;
