@@ -643,7 +643,8 @@ static void break_deadlock(lua_State *L, asyncrt *rt) {
         break;
       }
       rt->exit_status = ASYNCRT_EXIT_DEADLOCK;
-      art_scope_cancel(&rt->main->base, "deadlock");
+      /* Where main was ended for want of memory, its tasks are left. */
+      if (rt->main != NULL) art_scope_cancel(&rt->main->base, "deadlock");
       break;
     case 1:
       art_report_tasks(L, rt, "deadlock again: cancelling shielded tasks");

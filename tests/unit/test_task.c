@@ -21,6 +21,39 @@ static int spawn(lua_State *L) {
   return 0;
 }
 
+/* An op that nothing completes. */
+static asyncrt_queue waiting;
+
+static int wait_attempt(asyncrt_op *op, lua_State *L) {
+  (void) op;
+  (void) L;
+  return ASYNCRT_NOT_READY;
+}
+
+static void wait_arm(asyncrt_op *op) {
+  asyncrt_queue_push(&waiting, op);
+}
+
+static void wait_disarm(asyncrt_op *op) {
+  asyncrt_queue_remove(&waiting, op);
+}
+
+static void wait_describe(const asyncrt_op *op, char *text, size_t size) {
+  (void) op;
+  snprintf(text, size, "nothing");
+}
+
+static const asyncrt_op_type wait_op = {
+    "wait", wait_attempt, wait_arm, wait_disarm, NULL, wait_describe, 0};
+
+/* wait(): in a shield */
+static int wait_shielded(lua_State *L) {
+  art_task *task = art_task_of(L);
+
+  art_timed_scope_open(L, task, ART_SCOPE_SHIELD, UINT64_MAX)->site = "here";
+  return asyncrt_perform(L, asyncrt_prepare(L, &wait_op, &waiting));
+}
+
 /* leave(status): as rt.exit */
 static int leave(lua_State *L) {
   asyncrt *rt = art_runtime_of(L);
@@ -41,6 +74,7 @@ static asyncrt *open_runtime(void) {
   lua_register(L, "foreign_yield", foreign_yield);
   lua_register(L, "leave", leave);
   lua_register(L, "spawn", spawn);
+  lua_register(L, "wait", wait_shielded);
   return rt;
 }
 
@@ -80,8 +114,20 @@ static void test_status_is_of_one_run(void) {
   close_runtime(rt);
 }
 
+/* Where foreign code, or a lack of memory, ends main, its tasks are left: they
+ * can still be found to wait for each other. */
+static void test_deadlock_without_main(void) {
+  asyncrt *rt = open_runtime();
+
+  CHECK(run_text(rt, "spawn('left', wait)\n"
+                     "foreign_yield()") == ASYNCRT_EXIT_DEADLOCK);
+  CHECK(waiting.first == NULL);
+  close_runtime(rt);
+}
+
 int main(void) {
   test_foreign_yield();
   test_status_is_of_one_run();
+  test_deadlock_without_main();
   return EXIT_SUCCESS;
 }
