@@ -272,7 +272,8 @@ static kept_fields *push_kept(lua_State *L) {
 
   lua_rawgetp(L, 1, &fields_tag);
   kept = lua_touserdata(L, -1);
-  return kept != NULL && kept->tag == &fields_tag ? kept : NULL;
+  if (kept == NULL || lua_rawlen(L, -1) < sizeof(*kept)) return NULL;
+  return kept->tag == &fields_tag ? kept : NULL;
 }
 
 /* Sets the header fields of the request at 1, and pushes them. */
