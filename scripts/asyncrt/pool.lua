@@ -210,8 +210,9 @@ end
 -- Full jitter: clients that failed together do not come back together.
 local function backoff(job)
   local limits = job.pool.options
+  local doublings = math.min(job.attempts - 1, 1000) -- or 0 * inf is none
   return math.random() *
-    math.min(limits.max_backoff, limits.backoff * 2.0 ^ (job.attempts - 1))
+    math.min(limits.max_backoff, limits.backoff * 2.0 ^ doublings)
 end
 
 -- Never waits, and is no cancellation point.

@@ -366,6 +366,20 @@ function TestFailures:test_the_pauses_are_random_and_grow_up_to_a_limit()
   end
 end
 
+function TestFailures:test_no_pause_after_however_many_attempts()
+  local attempts, start = 0, rt.now()
+  do
+    local p <close> = pool.new(1, function()
+      attempts = attempts + 1
+      if attempts < 1100 then error("no", 0) end
+    end, { retries = math.huge, backoff = 0, on_error = "collect" })
+    p:submit(1)
+  end
+
+  lu.assertEquals(attempts, 1100)
+  lu.assertEquals(rt.now(), start)
+end
+
 function TestFailures:test_no_worker_is_held_up_by_a_pause()
   local log = {}
   do
