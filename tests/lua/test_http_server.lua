@@ -713,6 +713,7 @@ end
 function TestRefuse:test_what_goes_wrong_in_it()
   local cases = {
     ["no luck"] = function() error("no luck") end,
+    ["false"] = function() error(false) end,
     ["invalid status"] = function(_, res) res.status = 1; res:send("x") end,
     ["invalid header name"] = function(_, res) res.headers["a b"] = "c"; res:send("x") end,
     ["string"] = function(_, res) res.headers.A = {}; res:send({}) end,
@@ -748,7 +749,7 @@ function TestRefuse:test_an_error_in_the_middle_of_it()
   lu.assertEquals(#told, 1)
   with_server(hello, { refuse = function(_, res)
     res:write("abc")
-    error("oops")
+    error(false)
   end, on_error = function() end }, function(conn)
     conn:write("GET / HTTP/1.0\r\nbad\r\n\r\n")
     lu.assertEquals(select(3, conn:read_all()), "ECONNRESET")

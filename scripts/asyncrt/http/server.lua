@@ -79,7 +79,7 @@ local function ask(self, request, response, problem)
     if response:has_begun() then response:finish() end
     return true
   end)
-  if not ok then return result end
+  if not ok then return result or tostring(result) end
   return not result and ("it has taken more than %d s"):format(REFUSE) or nil
 end
 
