@@ -7,7 +7,8 @@ local failures = require("asyncrt.failures")
 local options_ = require("asyncrt.options")
 local rt = require("asyncrt")
 
-local DRAIN = 10 -- seconds
+local DRAIN = 10                   -- seconds
+local MOST_CONNECTIONS = 0x7fffffff -- that a listener may be given
 
 local net = {
   connect = core.connect,
@@ -96,7 +97,7 @@ end
 
 local known = {
   drain = "seconds",
-  max_connections = "count",
+  max_connections = "positive",
   on_error = "any",
   timeout = "seconds",
   tls = "any",
@@ -139,6 +140,9 @@ function net.serve(address, handler, options)
   options_.check("serve", 3, options, known)
   local server = {}
   for name, value in pairs(options or {}) do server[name] = value end
+  if server.max_connections then
+    server.max_connections = math.min(server.max_connections, MOST_CONNECTIONS)
+  end
   if type(address) == "string" then
     address = listen(address, { max_connections = server.max_connections })
   end

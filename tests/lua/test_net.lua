@@ -719,6 +719,19 @@ function TestServe:test_wrong_options_raise()
     LOOPBACK, echo, { drane = 1 })
   assert_raises("serve", "bad argument #3 to 'serve' (option 'drain'",
     LOOPBACK, echo, { drain = -1 })
+  assert_raises("serve", "bad argument #3 to 'serve' (option 'max_connections'",
+    LOOPBACK, echo, { max_connections = 0 })
+end
+
+function TestServe:test_no_limit_of_connections()
+  local server, address = start(echo, { max_connections = math.huge })
+  local conn <close> = assert(net.connect(address))
+
+  conn:write("x\n")
+  lu.assertEquals(conn:read_line(), "x")
+  conn:close()
+  server:cancel()
+  server:join()
 end
 
 TestMany = {}
