@@ -161,7 +161,7 @@ static void record_completed(lua_State *L, art_group *group, int index) {
 }
 
 /* Whether a task is one of main's own: of those for which main does not end
- * before they do, though its function may have returned. */
+ * before they do, though its function has returned. */
 static bool is_of_main(const art_group *group) {
   while (group != NULL && group->implicit) {
     if (group->task->id == 0) return true;
@@ -177,7 +177,7 @@ void art_group_left(lua_State *L, art_group *group, art_task *task, int index) {
   group->count--;
   group->running--;
   if (task->daemon) group->daemons--;
-  if (task->rt->interrupted && task->cancelled && !task->daemon &&
+  if (task->rt->returned && task->cancelled && !task->daemon &&
       is_of_main(group))
     task->rt->cut_off = true;
   start_pending(group);

@@ -603,6 +603,9 @@ art_event_kind art_event_of(lua_State *L, int index,
 }
 
 void asyncrt_cancel(asyncrt *rt, const char *reason, int status) {
+  const art_group *tasks = rt->main != NULL ? rt->main->implicit : NULL;
+
+  if (!rt->interrupted) rt->returned = tasks != NULL && tasks->ending;
   rt->interrupted = true;
   rt->interrupt_status = status;
   if (rt->main != NULL) art_scope_cancel(&rt->main->base, reason);
@@ -754,7 +757,7 @@ int asyncrt_run(asyncrt *rt, int nargs) {
 
   rt->exit_status = ASYNCRT_EXIT_OK;
   rt->deadlocks = 0;
-  rt->interrupted = rt->cut_off = false;
+  rt->interrupted = rt->returned = rt->cut_off = false;
   rt->requested_status = -1;
   rt->next_id = 0;
   rt->tick_now = asyncrt_now(rt);

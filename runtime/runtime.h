@@ -89,7 +89,8 @@ struct asyncrt {
   bool warnings;         /* are printed: what warn("@on") sets */
   bool in_warning;       /* whose last piece has not come yet */
   bool interrupted;      /* by the host: main may end cancelled */
-  bool cut_off;          /* main, or what it has spawned, did end so */
+  bool returned;         /* main's function, before that */
+  bool cut_off;          /* the interruption has ended main before its end */
 
   art_timers timers;
   uint32_t external;   /* armed external ops, and holds */
