@@ -428,12 +428,28 @@ static int prepare(lua_State *L) {
 static uv_async_t interruption;
 static volatile sig_atomic_t interrupted;
 
+/* Ends the process as the signal would have done without a handler: so shells
+ * and supervisors know why, which a status alone does not tell. Returns where
+ * the system spares the process, as the first one of a container. */
+static void end_by_signal(int signal_number) {
+  sigset_t set;
+
+  signal(signal_number, SIG_DFL);
+  sigemptyset(&set);
+  sigaddset(&set, signal_number);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  raise(signal_number);
+}
+
 /* The first signal is left to the loop, the second ends a run that does not
  * get there. */
 static void handle_interrupt(int signal_number) {
   int saved = errno;
 
-  if (interrupted) _exit(128 + signal_number);
+  if (interrupted) {
+    end_by_signal(signal_number);
+    _exit(128 + signal_number);
+  }
   interrupted = signal_number;
   uv_async_send(&interruption);
   errno = saved;
@@ -454,10 +470,8 @@ static void handle_broken_pipe(int signal_number) {
   struct pollfd output = {.fd = STDOUT_FILENO};
   int saved = errno;
 
-  if (poll(&output, 1, 0) > 0 && (output.revents & POLLERR)) {
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-  }
+  if (poll(&output, 1, 0) > 0 && (output.revents & POLLERR))
+    end_by_signal(signal_number);
   errno = saved;
 }
 
@@ -628,6 +642,7 @@ int main(int argc, char **argv) {
     status = run_command(&cmd);
   }
   status = flush_output(status);
+  if (interrupted && status == 128 + interrupted) end_by_signal(interrupted);
   if (cmd.hurried) _exit(status); /* exit() waits for libuv's threads */
   return status;
 }

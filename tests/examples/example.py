@@ -141,7 +141,7 @@ class Server:
     def stop(self):
         """Ends it by SIGTERM and returns what it has printed since."""
         self.process.send_signal(signal.SIGTERM)
-        return self.ended(128 + signal.SIGTERM if self.cut_off else 0)
+        return self.ended(-signal.SIGTERM if self.cut_off else 0)
 
     def ended(self, expected=0):
         """Waits for its end and returns what it has printed since."""

@@ -340,7 +340,7 @@ class Leaving(TestCase):
         self.assertEqual(connection.recv(1), b"")
         self.assertEqual(process.communicate(timeout=60), ("", ""))
         self.assertLess(time.monotonic() - began, 30)
-        self.assertEqual(process.returncode, 128 + signal.SIGTERM)
+        self.assertEqual(process.returncode, -signal.SIGTERM)
 
 
 if __name__ == "__main__":

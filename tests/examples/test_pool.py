@@ -223,7 +223,7 @@ class Pool(TestCase):
             process.terminate()
             output, errors = process.communicate()
             end.set()
-        self.assertEqual(process.returncode, 128 + signal.SIGTERM)
+        self.assertEqual(process.returncode, -signal.SIGTERM)
         self.counts(errors.splitlines()[-1])
         self.assertNotRegex(output, "1000 pages")
 
