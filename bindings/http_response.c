@@ -42,9 +42,10 @@ static art_http_connection *check_response(lua_State *L) {
   return self;
 }
 
-/* The same after a wait, in which the handler may have returned. */
+/* The same where await_room has put it: the handler may have returned, and a
+ * finalizer may have changed the field before. */
 static art_http_connection *check_again(lua_State *L) {
-  art_http_connection *self = lua_touserdata(L, 3);
+  art_http_connection *self = art_http_check_connection(L, 3);
 
   check_current(L, self);
   return self;
@@ -693,8 +694,7 @@ static int upgrade_now(lua_State *L, int results) {
   if (art_stream_limit(stream, ART_SIDE_READ, UINT64_MAX) != 0 ||
       art_stream_limit(stream, ART_SIDE_WRITE, UINT64_MAX) != 0)
     art_raise(L, "not enough memory");
-  lua_getfield(L, 1, "connection");
-  lua_getiuservalue(L, -1, 1);
+  lua_getiuservalue(L, 3, 1);
   return 1;
 }
 
