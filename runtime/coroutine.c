@@ -349,13 +349,32 @@ static bool is_fresh(lua_State *co) {
          !lua_getstack(co, 0, &activation);
 }
 
+/* Why a coroutine cannot be resumed, or NULL. lua_resume would say the same, in
+ * a string that it makes where nothing catches a lack of memory. */
+static const char *resume_refusal(lua_State *co) {
+  lua_Debug activation;
+
+  if (art_frame_of(co)->task != NULL)
+    return "cannot resume non-suspended coroutine";
+  switch (lua_status(co)) {
+    case LUA_YIELD: return NULL;
+    case LUA_OK:
+      if (lua_getstack(co, 0, &activation))
+        return "cannot resume non-suspended coroutine";
+      if (lua_gettop(co) > 0) return NULL;
+      break;
+    default: break;
+  }
+  return "cannot resume dead coroutine";
+}
+
 static int resume(lua_State *L, lua_State *co, int arguments, int by) {
   asyncrt *rt = art_runtime_of(L);
   int bound = by == BY_WRAP && is_fresh(co) ? 1 : 0;
+  const char *refusal = resume_refusal(co);
   int status, results;
 
-  if (art_frame_of(co)->task != NULL)
-    return refuse(L, "cannot resume non-suspended coroutine", by);
+  if (refusal != NULL) return refuse(L, refusal, by);
   if (!lua_checkstack(co, arguments))
     return refuse(L, "too many arguments to resume", by);
   if (art_task_of(L) != NULL) enter(L, co, false);
