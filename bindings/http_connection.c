@@ -493,6 +493,12 @@ static int await_body(lua_State *L, art_http_connection *self) {
   return art_stream_await_bytes(L, art_http_box(self), have_body_bytes);
 }
 
+/* Raises where the request at 2 is not the one that is being answered. */
+static void check_request(lua_State *L, const art_http_connection *self) {
+  if (lua_topointer(L, 2) != self->request)
+    art_raise(L, "the request has been answered");
+}
+
 static void count_wait(lua_State *L, art_http_connection *self) {
   uint64_t spent = asyncrt_now(self->rt) - (uint64_t) lua_tointeger(L, 3);
 
@@ -533,6 +539,9 @@ static int have_body_bytes(lua_State *L, int results) {
   art_http_connection *self = lua_touserdata(L, 1);
   art_stream *stream = art_http_stream(self);
 
+  /* Meanwhile it may have been, where this is not the handler's task: what has
+   * come is the next one's. */
+  if (results == 0) check_request(L, self);
   count_wait(L, self);
   if (results > 0 && is_late(L, results))
     return push_late(L, "the body did not arrive in time");
@@ -585,8 +594,7 @@ static int connection_read(lua_State *L) {
   art_http_connection *self = art_http_check_connection(L, 1);
 
   luaL_checktype(L, 2, LUA_TTABLE);
-  if (lua_topointer(L, 2) != self->request)
-    art_raise(L, "the request has been answered");
+  check_request(L, self);
   if (art_http_has_ended(self)) return 0;
   if (self->wants_continue) allow_body(self);
   return await_body(L, self);
