@@ -164,8 +164,19 @@ static int task_caught(lua_State *L) {
   return 1;
 }
 
-/* raise_again(err): raises what was caught, with the traceback it had */
+/* raise_again(err [, trace])
+ *
+ * Raises what was caught, with the traceback it had: the one that `caught`
+ * returned, where others were caught since. */
 static int task_raise_again(lua_State *L) {
+  art_task *task = art_task_of(L);
+  const char *trace = luaL_optstring(L, 2, NULL);
+
+  if (task != NULL && trace != NULL) {
+    art_trace_free(task->trace);
+    task->trace = NULL;
+    art_trace_add(task, trace);
+  }
   lua_settop(L, 1);
   art_raise_again(L);
 }

@@ -177,7 +177,9 @@ end
 
 local function fail(job, err, code)
   local self, trace = job.pool, nil
-  if self.outbox and not code then trace = task.caught() end
+  if not code and (self.outbox or self.options.retry) then
+    trace = task.caught()
+  end
   local asked, again = pcall(may_retry, job, err, code)
   if not asked then err, code, trace = again, nil, nil end
   job.again = asked and again and not self.stopped
@@ -185,7 +187,7 @@ local function fail(job, err, code)
   job.outcome = { false, err, code, trace, n = 4 }
   if self.outbox then return end
   -- It is the group's, with the traceback it has.
-  if asked and not code then task.raise_again(err) end
+  if asked and not code then task.raise_again(err, trace) end
   error(err, 0)
 end
 

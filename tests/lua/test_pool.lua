@@ -567,13 +567,16 @@ end
 
 function TestTraceback:test_the_last_attempt_fails_with_its_own_where_none_are_kept()
   local task
-  local given = { retry = function() return false end, on_error = function(_, failed) task = failed end }
-  local p <close> = pool.new(1, buggy, given)
-  p:submit("here")
-  p:wait()
-  rt.yield()
+  local function catch() pcall(rt.group, error) end
+  for _, retry in ipairs({ function() end, catch }) do
+    local given = { retry = retry, on_error = function(_, failed) task = failed end }
+    local p <close> = pool.new(1, buggy, given)
+    p:submit("here")
+    p:wait()
+    rt.yield()
 
-  lu.assertStrContains(task:where(), "test_pool.lua:" .. debug.getinfo(buggy, "S").linedefined + 2)
+    lu.assertStrContains(task:where(), "test_pool.lua:" .. debug.getinfo(buggy, "S").linedefined + 2)
+  end
 end
 
 function TestFailures:test_a_job_that_is_cancelled_alone_is_not_tried_again()
