@@ -632,6 +632,19 @@ static void run_ready(lua_State *L, asyncrt *rt) {
   }
 }
 
+/* tell_deadlock(headline) */
+static int tell_deadlock(lua_State *L) {
+  art_report_tasks(L, art_runtime_of(L), lua_touserdata(L, 1));
+  return 0;
+}
+
+/* Without memory the tasks are cancelled all the same. */
+static void report_deadlock(lua_State *L, const char *headline) {
+  lua_pushlightuserdata(L, (void *) (uintptr_t) headline);
+  if (!art_try(L, tell_deadlock, 1))
+    art_log("the tasks cannot be told: not enough memory");
+}
+
 /* Every task waits for another one. Cancels main, so that closers run; then
  * what a shield keeps alive; then gives up. */
 static void break_deadlock(lua_State *L, asyncrt *rt) {
@@ -640,7 +653,7 @@ static void break_deadlock(lua_State *L, asyncrt *rt) {
 
   switch (rt->deadlocks++) {
     case 0:
-      art_report_tasks(L, rt, "deadlock: all tasks are blocked");
+      report_deadlock(L, "deadlock: all tasks are blocked");
       if (rt->guarded != NULL) {
         art_scope_cancel(&rt->guarded->base, "deadlock");
         break;
@@ -650,7 +663,7 @@ static void break_deadlock(lua_State *L, asyncrt *rt) {
       if (rt->main != NULL) art_scope_cancel(&rt->main->base, "deadlock");
       break;
     case 1:
-      art_report_tasks(L, rt, "deadlock again: cancelling shielded tasks");
+      report_deadlock(L, "deadlock again: cancelling shielded tasks");
       for (place = 1; place <= rt->anchor_count; place++) {
         task = art_task_at(L, rt, place);
         if (task != NULL) art_scope_cancel(task->scope, "deadlock");
