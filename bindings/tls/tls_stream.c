@@ -376,14 +376,15 @@ static void tls_close(art_stream *stream, bool reset) {
   tls_stream *self = self_of(stream);
 
   tls_handshake_over(self);
-  art_timer_disarm(&stream->rt->timers, &self->later.timer);
-  art_timers_release(&stream->rt->timers, TIMERS);
   if (!reset) {
     say_answers(self);
     if (self->established && self->error == 0 && !stream->shut)
       say_goodbye(self);
     if (stream->external) drain(self);
   }
+  /* A farewell that cannot be sent as a whole arms it. */
+  art_timer_disarm(&stream->rt->timers, &self->later.timer);
+  art_timers_release(&stream->rt->timers, TIMERS);
   SSL_free(self->ssl);
   tls_config_release(self->config);
   art_stream_close_below(self->below, reset);
