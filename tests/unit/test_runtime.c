@@ -1,6 +1,7 @@
 /* The runtime alone: a run on the caller's loop, its status, and its end. */
 #include "asyncrt.h"
 #include "check.h"
+#include "waiting.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -104,22 +105,7 @@ static void test_handles_of_the_host(void) {
 }
 
 /* An op that a timer of the host completes. */
-static asyncrt_queue waiting;
 static int completed;
-
-static int wait_attempt(asyncrt_op *op, lua_State *L) {
-  (void) op;
-  (void) L;
-  return ASYNCRT_NOT_READY;
-}
-
-static void wait_arm(asyncrt_op *op) {
-  asyncrt_queue_push(&waiting, op);
-}
-
-static void wait_disarm(asyncrt_op *op) {
-  asyncrt_queue_remove(&waiting, op);
-}
 
 static int wait_finish(asyncrt_op *op, lua_State *L) {
   completed++;

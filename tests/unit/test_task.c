@@ -4,6 +4,7 @@
 #include "check.h"
 #include "group.h"
 #include "runtime.h"
+#include "waiting.h"
 
 #include <lauxlib.h>
 
@@ -22,22 +23,6 @@ static int spawn(lua_State *L) {
 }
 
 /* An op that nothing completes. */
-static asyncrt_queue waiting;
-
-static int wait_attempt(asyncrt_op *op, lua_State *L) {
-  (void) op;
-  (void) L;
-  return ASYNCRT_NOT_READY;
-}
-
-static void wait_arm(asyncrt_op *op) {
-  asyncrt_queue_push(&waiting, op);
-}
-
-static void wait_disarm(asyncrt_op *op) {
-  asyncrt_queue_remove(&waiting, op);
-}
-
 static void wait_describe(const asyncrt_op *op, char *text, size_t size) {
   (void) op;
   snprintf(text, size, "nothing");
