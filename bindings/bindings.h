@@ -68,6 +68,10 @@ void art_check_callable(lua_State *L, int arg);
  * anything else. */
 const char *art_check_name(lua_State *L, int arg);
 
+/* Keeps that name, if it is one, in the user value `value` of the object on the
+ * top; returns it. */
+const char *art_keep_name(lua_State *L, const char *name, int arg, int value);
+
 /* `what "name"`, or with the address of an object that has none. */
 void art_describe_named(char *text, size_t size, const char *what,
                         const char *name, const void *object);

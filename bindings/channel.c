@@ -386,13 +386,13 @@ static size_t check_capacity(lua_State *L, int arg) {
  * tasks may send and receive. */
 static int channel_new(lua_State *L) {
   bool named_only = lua_type(L, 1) == LUA_TSTRING && lua_isnoneornil(L, 2);
-  int name = named_only ? 1 : 2;
+  int arg = named_only ? 1 : 2;
   size_t capacity =
       named_only || lua_isnoneornil(L, 1) ? 0 : check_capacity(L, 1);
   bool small = capacity <= SMALL_CAPACITY;
+  const char *name = art_check_name(L, arg);
   art_channel *ch;
 
-  art_check_name(L, name);
   lua_settop(L, 2);
   ch = lua_newuserdatauv(L, sizeof(*ch),
                          small ? CHANNEL_RING - 1 +
@@ -405,11 +405,7 @@ static int channel_new(lua_State *L) {
   ch->ring = small ? capacity : 0;
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
-  if (!lua_isnil(L, name)) {
-    ch->name = lua_tostring(L, name);
-    lua_pushvalue(L, name);
-    lua_setiuservalue(L, -2, CHANNEL_NAME);
-  }
+  ch->name = art_keep_name(L, name, arg, CHANNEL_NAME);
   return 1;
 }
 

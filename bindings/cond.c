@@ -117,11 +117,7 @@ static int cond_new(lua_State *L) {
   art_cond *cond = lua_newuserdatauv(L, sizeof(*cond), name != NULL ? 1 : 0);
 
   memset(cond, 0, sizeof(*cond));
-  if (name != NULL) {
-    cond->name = name;
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1);
-  }
+  cond->name = art_keep_name(L, name, 1, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   return 1;

@@ -221,6 +221,7 @@ static int start_candidate(connecting *self, int index) {
 static void start_next(connecting *self) {
   while (self->next < self->count) {
     int index = self->next, error = start_candidate(self, index);
+
     if (error == UV_EAGAIN && self->candidates[index]->ai_family == AF_UNIX) {
       error = arm_stagger(self, UNIX_RETRY_NS); /* backlog full */
       if (error == 0) return;

@@ -9,6 +9,13 @@ const char *art_check_name(lua_State *L, int arg) {
   return lua_tostring(L, arg);
 }
 
+const char *art_keep_name(lua_State *L, const char *name, int arg, int value) {
+  if (name == NULL) return NULL;
+  lua_pushvalue(L, arg);
+  lua_setiuservalue(L, -2, value);
+  return name;
+}
+
 void art_describe_named(char *text, size_t size, const char *what,
                         const char *name, const void *object) {
   if (name != NULL)

@@ -323,11 +323,7 @@ static int new_semaphore(lua_State *L, art_semaphore_kind kind,
   art_semaphore *s = lua_newuserdatauv(L, sizeof(*s), name != NULL ? 1 : 0);
 
   memset(s, 0, sizeof(*s));
-  if (name != NULL) {
-    s->name = name;
-    lua_pushvalue(L, arg);
-    lua_setiuservalue(L, -2, 1);
-  }
+  s->name = art_keep_name(L, name, arg, 1);
   s->kind = (uint8_t) kind;
   s->available = s->limit = available;
   s->owner = NOBODY;

@@ -121,11 +121,7 @@ static int new_latch(lua_State *L, bool read_only, const char *name) {
 
   memset(object, 0, sizeof(*object));
   object->latch.read_only = read_only;
-  if (name != NULL) {
-    object->name = name;
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, LATCH_NAME);
-  }
+  object->name = art_keep_name(L, name, 1, LATCH_NAME);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   return 1;

@@ -54,7 +54,7 @@ typedef struct art_task {
   art_trace *trace; /* owned; of the error being raised or raised, or NULL */
   uint32_t id;      /* 0 is main */
   uint32_t anchor;  /* its thread's place in the runtime's anchors; its own
-                       before  it has one */
+                       before it has one */
   int results;      /* of a yielded, ended or failed inner coroutine; then of
                        the task */
   int inner_status;
